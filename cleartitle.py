@@ -1,0 +1,135 @@
+"""The front door: the `cleartitle` command.
+
+Sub-commands are named here as text and imported when called, so that `--help` is instant. Exit codes and logging
+are set here and nowhere else: 0 yes, 1 a definite no, 2 usage or configuration, 3 could not decide, 70 our bug,
+130 interrupted, 141 closed pipe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import traceback
+
+import click
+
+from db.errors import (
+    AnsweredMisuse,
+    AnsweredNo,
+    AnsweredUndecided,
+    ConfigError,
+    Error,
+    RefusedError,
+    UndecidedError,
+)
+
+__version__ = "0.1.0"
+
+_COMMANDS = {
+    "init": ("governance.commands", "init", "Create or migrate a project folder."),
+    "ingest": ("ingest.commands", "ingest", "Take footage in, with its rights."),
+    "encoder": ("ingest.commands", "encoder", "Show or fetch the frame encoder."),
+    "clear": ("governance.commands", "clear", "Decide every clip under a policy."),
+    "audit": ("governance.commands", "audit", "What is in the library, and what is wrong with it."),
+    "why": ("governance.commands", "why", "Why a clip is in or out."),
+    "policy": ("governance.policy_commands", "policy", "List, show and test policies."),
+    "snapshot": (
+        "governance.snapshot_commands",
+        "snapshot",
+        "Freeze the cleared clips into a signed dataset.",
+    ),
+    "train": ("training.commands", "train", "Train the reference model on one snapshot and nothing else."),
+    "generate": ("training.commands", "generate", "Write clips, each with its Content Credentials."),
+    "verify": ("governance.verify_commands", "verify", "Lead a clip back to its licences, offline."),
+    "demo": ("training.commands", "demo", "The whole chain on real footage."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose sub-commands are imported when they are called, not when help is shown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the work."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one sub-command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their one-line help, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_text) for name, (_, _, help_text) in _COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"max_content_width": 100})
+@click.version_option(__version__, prog_name="cleartitle")
+@click.option("-v", "--verbose", count=True, help="Log more on stderr (-vv: debug).")
+def main(verbose: int) -> None:
+    """Chain of title for generated video: footage in with its rights, clips out with credentials that lead back.
+
+    Example: cleartitle demo
+    """
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def run() -> None:
+    """Run the command line and leave with the exit code of the contract."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        outcome = main.main(standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else 0
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; run the same command again to go on", err=True)
+        return 130
+    except click.ClickException as exc:
+        exc.show()
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Error as exc:
+        return _explain(exc)
+    except OSError as exc:
+        _say_error(f"{exc.strerror or exc}: {exc.filename}" if exc.filename else str(exc), None)
+        return 3
+    except Exception:  # the process edge: a crash must not look like a finding
+        traceback.print_exc()
+        click.echo("cleartitle: this is our bug; please report it with the lines above", err=True)
+        return 70
+
+
+def _explain(error: Error) -> int:
+    if not isinstance(error, AnsweredNo | AnsweredMisuse | AnsweredUndecided):
+        _say_error(str(error), error.hint)
+    if isinstance(error, RefusedError):
+        return 1
+    if isinstance(error, ConfigError):
+        return 2
+    return 3 if isinstance(error, UndecidedError) else 70
+
+
+def _say_error(message: str, hint: str | None) -> None:
+    from db.terminal import safe_text
+
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(safe_text(message), err=True)
+    if hint:
+        click.echo(f"  try: {safe_text(hint)}", err=True)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,154 @@
+"""Snapshots, runs, models and output clips: what was sealed, trained and generated, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from db import models
+from db.clock import utc_now
+from db.events import record_event
+from db.records import ModelRecord, SnapshotRecord
+
+_PAGE = 500
+
+
+def add_snapshot(session: Session, columns: Mapping[str, Any]) -> None:
+    """Record a sealed snapshot."""
+    row = models.Snapshot(**columns)
+    session.add(row)
+    record_event(
+        session, "snapshot.sealed", row.name, {"merkle_root": row.merkle_root, "num_clips": row.num_clips}
+    )
+
+
+def list_snapshots(session: Session) -> list[SnapshotRecord]:
+    """Return every snapshot, oldest first."""
+    query = (
+        select(models.Snapshot, models.Recall.reason)
+        .outerjoin(models.Recall, models.Recall.snapshot_id == models.Snapshot.id)
+        .order_by(models.Snapshot.id)
+    )
+    return [_as_snapshot(row, reason) for row, reason in session.execute(query)]
+
+
+def find_snapshot(session: Session, name: str) -> SnapshotRecord | None:
+    """Return the snapshot called `name`."""
+    query = (
+        select(models.Snapshot, models.Recall.reason)
+        .outerjoin(models.Recall, models.Recall.snapshot_id == models.Snapshot.id)
+        .where(models.Snapshot.name == name)
+    )
+    found = session.execute(query).one_or_none()
+    return None if found is None else _as_snapshot(*found)
+
+
+def recall_snapshot(session: Session, snapshot_id: int, name: str, reason: str) -> None:
+    """Withdraw a snapshot from use, for good."""
+    session.add(models.Recall(snapshot_id=snapshot_id, reason=reason, recorded_at=utc_now()))
+    record_event(session, "snapshot.recalled", name, {"reason": reason})
+
+
+def _as_snapshot(row: models.Snapshot, reason: str | None) -> SnapshotRecord:
+    names = set(SnapshotRecord.__dataclass_fields__) - {"recall_reason"}
+    return SnapshotRecord(**{name: getattr(row, name) for name in names}, recall_reason=reason)
+
+
+def find_run(session: Session, run_id: str) -> models.Run | None:
+    """Return a run's row, for use inside `db` and its callers' transaction only."""
+    return session.scalar(select(models.Run).where(models.Run.run_id == run_id))
+
+
+def ensure_run(
+    session: Session,
+    *,
+    run_id: str,
+    snapshot_id: int,
+    permit: dict[str, Any],
+    config: dict[str, Any],
+    config_digest: str,
+) -> bool:
+    """Record the start of a run; return False if it is on record already (a resumed run)."""
+    if find_run(session, run_id) is not None:
+        record_event(session, "run.resumed", run_id, {"config_digest": config_digest})
+        return False
+    session.add(
+        models.Run(
+            run_id=run_id,
+            snapshot_id=snapshot_id,
+            permit=permit,
+            config=config,
+            config_digest=config_digest,
+            recorded_at=utc_now(),
+        )
+    )
+    record_event(session, "run.started", run_id, {"config_digest": config_digest})
+    return True
+
+
+def replace_exposures(session: Session, run_id: str, exposures: Sequence[tuple[str, int, int, int]]) -> None:
+    """Write a run's exposure table: (clip_id text, count, first step, last step) for each clip it consumed.
+
+    The table is the run's last word: a resumed run rewrites its own rows, nobody else's.
+    """
+    run = session.scalars(select(models.Run).where(models.Run.run_id == run_id)).one()
+    session.execute(delete(models.Exposure).where(models.Exposure.run_id == run.id))
+    for start in range(0, len(exposures), _PAGE):
+        page = exposures[start : start + _PAGE]
+        query = select(models.Clip.clip_id, models.Clip.id).where(
+            models.Clip.clip_id.in_([row[0] for row in page])
+        )
+        ids = {row.clip_id: row.id for row in session.execute(query)}
+        session.add_all(
+            models.Exposure(
+                run_id=run.id, clip_id=ids[clip_id], count=count, first_step=first, last_step=last
+            )
+            for clip_id, count, first, last in page
+        )
+
+
+def add_model(session: Session, *, run_id: str, columns: Mapping[str, Any]) -> None:
+    """Record the signed weights of a run."""
+    run = session.scalars(select(models.Run).where(models.Run.run_id == run_id)).one()
+    row = models.Model(run_id=run.id, recorded_at=utc_now(), **columns)
+    session.add(row)
+    record_event(session, "model.signed", row.name, {"weights_sha256": row.weights_sha256, "run_id": run_id})
+
+
+def list_models(session: Session) -> list[ModelRecord]:
+    """Return every model, oldest first."""
+    query = (
+        select(models.Model, models.Run.run_id, models.Snapshot.name)
+        .join(models.Run, models.Run.id == models.Model.run_id)
+        .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
+        .order_by(models.Model.id)
+    )
+    return [
+        ModelRecord(
+            id=row.id,
+            name=row.name,
+            urn=row.urn,
+            run_id=run_id,
+            snapshot_name=snapshot_name,
+            weights_sha256=row.weights_sha256,
+            num_parameters=row.num_parameters,
+            num_steps=row.num_steps,
+            recorded_at=row.recorded_at,
+        )
+        for row, run_id, snapshot_name in session.execute(query)
+    ]
+
+
+def find_model(session: Session, name: str) -> ModelRecord | None:
+    """Return the model called `name`."""
+    return next((model for model in list_models(session) if model.name == name), None)
+
+
+def add_output(session: Session, *, model_id: int, columns: Mapping[str, Any]) -> None:
+    """Record a generated clip that was signed and verified."""
+    row = models.OutputClip(model_id=model_id, recorded_at=utc_now(), **columns)
+    session.add(row)
+    record_event(session, "clip.published", row.urn, {"sha256": row.sha256, "path": row.path})

@@ -1,0 +1,108 @@
+"""Writing files so that a kill or a full disk leaves the old file or none, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary neighbour of `path`, sync it, and rename it into place. Parents are made.
+
+    Raises `OSError` as the system gives it, for example when the disk is full; `path` is then as it was.
+    """
+    with durable_file(path) as staged:
+        staged.write_bytes(content)
+
+
+@contextlib.contextmanager
+def durable_file(path: Path) -> Iterator[Path]:
+    """Lend a temporary neighbour of `path`, same suffix, to be filled; sync and rename it on leaving.
+
+    If the block raises, the temporary file is removed and `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(descriptor)
+    staged = Path(name)
+    try:
+        yield staged
+        # mkstemp is private to the user; the finished file gets the usual rights.
+        staged.chmod(0o666 & ~_umask())
+        _sync(staged, os.O_RDWR)
+        staged.replace(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder`; on success it replaces `folder`, on any failure it is removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+    staged.mkdir()
+    try:
+        yield staged
+        if folder.exists():
+            shutil.rmtree(folder)
+        staged.rename(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Sync a folder's entries, so that a rename survives a power cut."""
+    if os.name == "posix":  # elsewhere folders cannot be opened, and need not be
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def path_text(path: Path) -> str:
+    """Return an absolute path as text that any database takes; bytes outside UTF-8 become `%XX` after `bytes:`."""
+    text = str(path.absolute())
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        escaped = "".join(
+            chr(byte) if 32 <= byte < 127 and byte != 37 else f"%{byte:02X}" for byte in os.fsencode(text)
+        )
+        return f"bytes:{escaped}"
+    return text
+
+
+def path_of(text: str) -> Path:
+    """Undo `path_text`."""
+    if not text.startswith("bytes:"):
+        return Path(text)
+    raw = bytearray()
+    escaped = text.removeprefix("bytes:")
+    position = 0
+    while position < len(escaped):
+        if escaped[position] == "%":
+            raw.append(int(escaped[position + 1 : position + 3], 16))
+            position += 3
+        else:
+            raw.append(ord(escaped[position]))
+            position += 1
+    return Path(os.fsdecode(bytes(raw)))

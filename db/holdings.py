@@ -1,0 +1,94 @@
+"""What the library holds, counted by the database: clips and seconds by outcome, licence and rights holder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db import models
+from db.vocabularies import CollectionKind, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """Clips that share outcome, licence and rights holder. `None`: not decided, no licence, no holder."""
+
+    outcome: Outcome | None
+    license_expression: str | None
+    rights_holder: str | None
+    num_clips: int
+    duration_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A file or a row of a rights table that was offered and not accepted."""
+
+    subject: str
+    code: str
+    detail: str
+
+
+def list_holdings(session: Session, policy_name: str) -> list[Holding]:
+    """Return the library under the current decisions of one policy; clips it never saw have outcome `None`."""
+    newest = (
+        select(func.max(models.Decision.id))
+        .where(models.Decision.policy_name == policy_name)
+        .group_by(models.Decision.clip_id)
+    )
+    decided = select(models.Decision).where(models.Decision.id.in_(newest)).subquery()
+    query = (
+        select(
+            models.Ruling.outcome,
+            models.Grant.license_expression,
+            models.Grant.rights_holder,
+            func.count(models.Clip.id),
+            func.sum(models.Clip.end_seconds - models.Clip.start_seconds),
+        )
+        .join(models.Membership, models.Membership.asset_id == models.Clip.asset_id)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .outerjoin(decided, decided.c.clip_id == models.Clip.id)
+        .outerjoin(models.Ruling, models.Ruling.id == decided.c.ruling_id)
+        .outerjoin(models.Grant, models.Grant.id == decided.c.grant_id)
+        .where(models.Collection.kind == CollectionKind.LIBRARY)
+        .group_by(models.Ruling.outcome, models.Grant.license_expression, models.Grant.rights_holder)
+    )
+    return [
+        Holding(
+            outcome=outcome,
+            license_expression=expression,
+            rights_holder=holder,
+            num_clips=count,
+            duration_seconds=float(seconds),
+        )
+        for outcome, expression, holder, count, seconds in session.execute(query)
+    ]
+
+
+def rejected_files(session: Session) -> Iterator[Rejection]:
+    """Yield files that were offered and are no asset to this day, newest reason of each path only."""
+    newest = select(func.max(models.RejectedFile.id)).group_by(models.RejectedFile.path)
+    query = (
+        select(models.RejectedFile)
+        .outerjoin(models.AssetPath, models.AssetPath.path == models.RejectedFile.path)
+        .where(models.RejectedFile.id.in_(newest), models.AssetPath.id.is_(None))
+        .order_by(models.RejectedFile.path)
+    )
+    for row in session.scalars(query).yield_per(1000):
+        yield Rejection(subject=row.path, code=row.code, detail=row.detail)
+
+
+def rejected_rows(session: Session) -> Iterator[Rejection]:
+    """Yield the rejected rows of the rights tables in force."""
+    newest = select(func.max(models.RightsTable.id)).group_by(models.RightsTable.path)
+    in_force = select(models.RightsTable.sha256).where(models.RightsTable.id.in_(newest))
+    query = (
+        select(models.RejectedRow)
+        .where(models.RejectedRow.table_sha256.in_(in_force))
+        .order_by(models.RejectedRow.table_path, models.RejectedRow.row_number)
+    )
+    for row in session.scalars(query).yield_per(1000):
+        yield Rejection(subject=f"{row.table_path}, row {row.row_number}", code=row.code, detail=row.reason)

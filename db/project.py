@@ -1,0 +1,201 @@
+"""The project folder: where the database, the store, the keys and the settings of one library lie.
+
+Settings come from `cleartitle.toml`; the database URL may also come from CLEARTITLE_DATABASE_URL, which wins.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from db.errors import ConfigError, UndecidedError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+CONFIG_NAME = "cleartitle.toml"
+
+DEFAULT_CONFIG = """\
+# A cleartitle project. Paths are relative to this folder.
+
+[database]
+# SQLite by default; for PostgreSQL: "postgresql://user@host/name". CLEARTITLE_DATABASE_URL overrides it.
+url = "sqlite:///cleartitle.db"
+
+[ingest]
+# "default" is the embedded encoder. Others: "open_clip:ViT-B-32/laion2b_s34b_b79k" (after `cleartitle encoder
+# fetch`) or "open_clip:ViT-B-32@/path/weights.safetensors". Vectors of two encoders are never compared.
+encoder = "default"
+samples_per_second = 2
+max_clip_seconds = 10
+
+[trust]
+# Certificates whose signatures `verify` trusts (PEM). `init` creates a development root.
+anchors = ["keys/trust.pem"]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What `cleartitle.toml` says, checked."""
+
+    database_url: str
+    encoder: str = "default"
+    samples_per_second: int = 2
+    max_clip_seconds: int = 10
+    trust_anchors: tuple[str, ...] = ("keys/trust.pem",)
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        if not 1 <= self.samples_per_second <= 30:
+            raise ConfigError(f"samples_per_second is {self.samples_per_second}, expected 1 to 30")
+        if not 1 <= self.max_clip_seconds <= 600:
+            raise ConfigError(f"max_clip_seconds is {self.max_clip_seconds}, expected 1 to 600")
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project folder with its settings; folders below it are named here and nowhere else."""
+
+    root: Path
+    settings: Settings
+    _engines: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def store(self) -> Path:
+        """Everything cleartitle keeps beside the database."""
+        return self.root / "store"
+
+    @property
+    def vectors(self) -> Path:
+        """Embeddings of sampled frames, one Parquet file for each asset and encoder."""
+        return self.store / "vectors"
+
+    @property
+    def snapshots(self) -> Path:
+        """Sealed snapshot documents with their sidecars."""
+        return self.store / "snapshots"
+
+    @property
+    def runs(self) -> Path:
+        """Checkpoints, logs and plots of training runs."""
+        return self.store / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Signed weights with their sidecars."""
+        return self.store / "models"
+
+    @property
+    def decoded(self) -> Path:
+        """Decoded training clips: a cache, checked on every read, that may be deleted at any time."""
+        return self.store / "decoded"
+
+    @property
+    def keys(self) -> Path:
+        """Signing keys and the trust anchor."""
+        return self.root / "keys"
+
+    @property
+    def policies(self) -> Path:
+        """The project's own policies; they come before the shipped ones."""
+        return self.root / "policies"
+
+    @property
+    def outputs(self) -> Path:
+        """Generated clips."""
+        return self.root / "outputs"
+
+    @property
+    def trust_anchors(self) -> tuple[Path, ...]:
+        """The configured trust anchor files."""
+        return tuple(self.root / name for name in self.settings.trust_anchors)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open one transaction on the database: committed at the end, rolled back on any exception.
+
+        Raises `UndecidedError` if the database is missing, unreachable, or of another schema version.
+        """
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.orm import Session as OrmSession
+
+        try:
+            with OrmSession(self._engine()) as session, session.begin():
+                yield session
+        except DBAPIError as exc:
+            raise UndecidedError(f"database failed: {exc.orig}") from exc
+
+    def _engine(self) -> Any:
+        from db.database import check_schema, open_engine
+
+        if "engine" not in self._engines:
+            engine = open_engine(self.database_url)
+            check_schema(engine)
+            self._engines["engine"] = engine
+        return self._engines["engine"]
+
+    @property
+    def database_url(self) -> str:
+        """The database URL with a relative SQLite path resolved against the project folder."""
+        url = self.settings.database_url
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and not url.startswith(prefix + "/"):
+            return f"{prefix}{self.root / url.removeprefix(prefix)}"
+        return url
+
+
+def open_project(root: Path) -> Project:
+    """Read the project at `root`.
+
+    Raises `ConfigError` if it is not a project or its settings are malformed.
+    """
+    path = root / CONFIG_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise ConfigError(
+            f"{root} is not a cleartitle project: no {CONFIG_NAME}",
+            hint="run `cleartitle init`, or name the project with --project DIR or CLEARTITLE_PROJECT",
+        ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: {exc}") from exc
+    return Project(root=root.absolute(), settings=_read_settings(text, path))
+
+
+_KNOWN: dict[str, dict[str, type]] = {
+    "database": {"url": str},
+    "ingest": {"encoder": str, "samples_per_second": int, "max_clip_seconds": int},
+    "trust": {"anchors": list},
+}
+
+
+def _read_settings(text: str, path: Path) -> Settings:
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path}: {exc}") from exc
+    for name, table in tables.items():
+        _check_table(name, table, path)
+    ingest: Mapping[str, Any] = tables.get("ingest", {})
+    url = os.environ.get("CLEARTITLE_DATABASE_URL") or tables.get("database", {}).get("url")
+    if not url:
+        raise ConfigError(f"{path}: [database] url is missing")
+    anchors = tables.get("trust", {}).get("anchors", Settings.trust_anchors)
+    return Settings(database_url=url, trust_anchors=tuple(anchors), **ingest)
+
+
+def _check_table(name: str, table: Any, path: Path) -> None:
+    if name not in _KNOWN or not isinstance(table, dict):
+        raise ConfigError(f"{path}: unknown table [{name}]; expected one of {', '.join(_KNOWN)}")
+    for key, value in table.items():
+        expected = _KNOWN[name].get(key)
+        if expected is None:
+            raise ConfigError(f"{path}: [{name}] has no setting {key!r}; expected {', '.join(_KNOWN[name])}")
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise ConfigError(f"{path}: [{name}] {key} must be of type {expected.__name__}")

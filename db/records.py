@@ -1,0 +1,198 @@
+"""Frozen records that travel between the layers. Rows of the database never leave `db`; these do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from db.clock import rfc3339
+from db.vocabularies import Outcome, Tri
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetRecord:
+    """A source file by its content."""
+
+    id: int
+    sha256: str
+    size_bytes: int
+    container: str
+    video_codec: str
+    pixel_format: str
+    width: int
+    height: int
+    rotation_degrees: int
+    frame_rate: Fraction | None
+    is_variable_frame_rate: Tri
+    time_base: Fraction
+    duration_seconds: float
+    num_frames: int
+    audio_codec: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantRecord:
+    """A licence given. Times are aware UTC; `valid_to` is exclusive; `None` means that no bound was stated."""
+
+    id: int
+    digest: str
+    title: str
+    rights_holder: str
+    license_expression: str
+    permitted_uses: tuple[str, ...]
+    territories: tuple[str, ...]
+    valid_from: dt.datetime | None
+    valid_to: dt.datetime | None
+    attribution: str
+    evidence_path: str | None
+    evidence_sha256: str | None
+    source: str
+    table_sha256: str
+    row_number: int
+
+    def content(self) -> dict[str, Any]:
+        """Return what the grant says, as JSON values: what `digest` is taken over."""
+        return {
+            "schema": 1,
+            "title": self.title,
+            "rights_holder": self.rights_holder,
+            "license_expression": self.license_expression,
+            "permitted_uses": list(self.permitted_uses),
+            "territories": list(self.territories),
+            "valid_from": None if self.valid_from is None else rfc3339(self.valid_from),
+            "valid_to": None if self.valid_to is None else rfc3339(self.valid_to),
+            "attribution": self.attribution,
+            "evidence_sha256": self.evidence_sha256,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRecord:
+    """A span of an asset, end exclusive."""
+
+    id: int
+    clip_id: str
+    asset_id: int
+    start_pts: int
+    end_pts: int
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length of the span."""
+        return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchRecord:
+    """A copied span as one asset sees it: its own seconds and those of the other side."""
+
+    asset_id: int
+    other_id: int
+    start_seconds: float
+    end_seconds: float
+    other_start_seconds: float
+    other_end_seconds: float
+    score: float
+    num_votes: int
+    other_collections: tuple[str, ...]
+    """Names of the reference sets that hold the other side."""
+    is_other_in_library: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulingRecord:
+    """What a policy says of one distinct set of facts."""
+
+    id: int
+    policy_name: str
+    policy_version: str
+    policy_digest: str
+    basis_digest: str
+    facts: Mapping[str, Any]
+    outcome: Outcome
+    reasons: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRecord:
+    """The current decision on a clip under one policy."""
+
+    clip: ClipRecord
+    asset_sha256: str
+    ruling: RulingRecord
+    grant: GrantRecord | None
+    as_of: dt.datetime
+    expires_at: dt.datetime | None
+    recorded_at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotRecord:
+    """A sealed snapshot as the database knows it; the signed document is the truth."""
+
+    id: int
+    name: str
+    merkle_root: str
+    policy_name: str
+    policy_digest: str
+    document_sha256: str
+    num_clips: int
+    num_assets: int
+    duration_seconds: float
+    expires_at: dt.datetime | None
+    sealed_at: dt.datetime
+    recall_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord:
+    """Signed weights and the run and snapshot they come from."""
+
+    id: int
+    name: str
+    urn: str
+    run_id: str
+    snapshot_name: str
+    weights_sha256: str
+    num_parameters: int
+    num_steps: int
+    recorded_at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRecord:
+    """One state change."""
+
+    id: int
+    kind: str
+    subject: str
+    payload: Mapping[str, Any]
+    actor: str
+    digest: str
+    recorded_at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetEvidence:
+    """Everything recorded about one library asset that a decision on its clips may rely on."""
+
+    asset: AssetRecord
+    paths: tuple[str, ...]
+    clips: tuple[ClipRecord, ...]
+    claims: tuple[GrantRecord, ...]
+    """The grants in force, at most one for each path; newest first, each grant once."""
+    matches: tuple[MatchRecord, ...]
+    other_claims: Mapping[int, tuple[GrantRecord, ...]]
+    """The grants in force of every asset on the other side of a match, by asset id."""
+    exact_reference_sets: tuple[str, ...]
+    """Reference sets that hold the very same bytes."""
+    is_searched: bool
+    """The near-duplicate search with the present encoder and detector covers this asset."""
+    num_textured_rows: int
+    """Sampled frames with enough texture to be compared."""
