@@ -1,0 +1,110 @@
+"""Merkle trees over byte leaves: the Merkle Tree Hash and audit paths of RFC 6962, section 2.1.
+
+A leaf is hashed behind a zero byte and an inner node behind a one byte, so that no inner node can be passed
+off as a leaf. The order of the leaves matters; whoever builds a tree sorts them first. Everything here is
+iterative and keeps at most one digest a leaf, so a million leaves are an ordinary tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from governance.errors import SnapshotError, VerificationError
+
+_LEAF_PREFIX = b"\x00"
+_NODE_PREFIX = b"\x01"
+
+
+def leaf_digest(leaf: bytes) -> bytes:
+    """Return the 32-byte digest of one leaf."""
+    return hashlib.sha256(_LEAF_PREFIX + leaf).digest()
+
+
+def _node_digest(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(_NODE_PREFIX + left + right).digest()
+
+
+def merkle_root(leaves: Iterable[bytes]) -> str:
+    """Return the root over `leaves`, in their order, as 64 lower-case hex digits.
+
+    `leaves` is consumed once and never held: memory grows with the logarithm of their number.
+
+    Raises `SnapshotError` for an empty tree: RFC 6962 gives it a root, but an empty snapshot does not train.
+    """
+    # Complete subtrees met so far as (height, digest), the largest first: the digits of a binary counter.
+    peaks: list[tuple[int, bytes]] = []
+    for leaf in leaves:
+        height, digest = 0, leaf_digest(leaf)
+        while peaks and peaks[-1][0] == height:
+            digest = _node_digest(peaks.pop()[1], digest)
+            height += 1
+        peaks.append((height, digest))
+    if not peaks:
+        raise SnapshotError(
+            "a Merkle tree needs at least one leaf: nothing was cleared, so nothing can be sealed"
+        )
+    digest = peaks.pop()[1]
+    while peaks:
+        digest = _node_digest(peaks.pop()[1], digest)
+    return digest.hex()
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[str, ...]:
+    """Return the audit path of `leaves[index]` (RFC 6962, section 2.1.1), lowest sibling first, in hex.
+
+    Raises `IndexError` when there is no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"leaf {index} of a tree with {len(leaves)} leaves")
+    level = [leaf_digest(leaf) for leaf in leaves]
+    path: list[str] = []
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            path.append(level[sibling].hex())
+        # A last node without a sibling rises unchanged.
+        parents = [_node_digest(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+        level = parents + level[len(parents) * 2 :]
+        index //= 2
+    return tuple(path)
+
+
+def verify_inclusion(leaf: bytes, index: int, num_leaves: int, proof: Sequence[str], root: str) -> None:
+    """Check that `leaf` stands at `index` of the tree with `num_leaves` leaves and this `root`.
+
+    The steps are those of RFC 9162, section 2.1.3.2. Raises `VerificationError` when the proof does not lead
+    there or is longer or shorter than such a tree allows.
+    """
+    # 1. The position must exist.
+    if not 0 <= index < num_leaves:
+        raise VerificationError(f"inclusion proof: no leaf {index} in a tree of {num_leaves}")
+    # 2. and 3. Start from the leaf, at its position and at the last position of its level.
+    position, last, digest = index, num_leaves - 1, leaf_digest(leaf)
+    # 4. Climb, one sibling a step.
+    for sibling_hex in proof:
+        if last == 0:
+            raise VerificationError("inclusion proof: longer than the tree is high")
+        sibling = _digest_from_hex(sibling_hex)
+        if position % 2 == 1 or position == last:
+            digest = _node_digest(sibling, digest)
+            while position % 2 == 0 and position != 0:
+                position, last = position // 2, last // 2
+        else:
+            digest = _node_digest(digest, sibling)
+        position, last = position // 2, last // 2
+    # 5. The climb must have ended at the root, and the root must be the one given.
+    if last != 0:
+        raise VerificationError("inclusion proof: ends below the root")
+    if digest.hex() != root:
+        raise VerificationError(f"inclusion proof: leads to {digest.hex()}, expected root {root}")
+
+
+def _digest_from_hex(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError as exc:
+        raise VerificationError(f"inclusion proof: {text!r} is not a hex digest") from exc
+    if len(digest) != hashlib.sha256().digest_size:
+        raise VerificationError(f"inclusion proof: a digest of {len(digest)} bytes, expected 32")
+    return digest
