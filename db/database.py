@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.url import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from db.errors import ConfigError, UndecidedError
 
@@ -34,7 +35,8 @@ def open_engine(url: str | URL) -> Engine:
         raise ConfigError(
             f"database URL names {parsed.get_backend_name()!r}; sqlite and postgresql are supported"
         )
-    engine = create_engine(parsed)
+    # A file needs no pool: each session opens it and closes it, so that nothing is left open.
+    engine = create_engine(parsed, poolclass=NullPool)
     event.listen(engine, "connect", _set_sqlite_pragmas)
     return engine
 
