@@ -1,0 +1,184 @@
+"""Why a clip is in or out: everything one screen needs, gathered for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import models, queries
+from db.clock import rfc3339
+from db.decisions import decisions_on_clip
+from db.errors import ConfigError
+from db.files import path_text
+from db.queries import as_asset, as_clip
+from db.records import AssetEvidence, AssetRecord, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
+from governance.clearance import Comparison, is_title_conflict, matches_on
+
+_MIN_PREFIX = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedMatch:
+    """A copied span and what the other side is."""
+
+    match: MatchRecord
+    other_path: str
+    other_holders: tuple[str, ...]
+    role: str
+    """`reference` (with the set's name), `title conflict`, or `same holder`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What is known of one clip."""
+
+    clip: ClipRecord
+    evidence: AssetEvidence
+    decisions: tuple[DecisionRecord, ...]
+    """Every decision on the clip, newest first."""
+    matches: tuple[ExplainedMatch, ...]
+    comparison: Comparison
+
+    @property
+    def current(self) -> tuple[DecisionRecord, ...]:
+        """The newest decision under each policy, most recent policy first."""
+        newest: dict[str, DecisionRecord] = {}
+        for decision in self.decisions:
+            newest.setdefault(decision.ruling.policy_name, decision)
+        return tuple(newest.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the explanation as JSON values."""
+        return {
+            "clip_id": self.clip.clip_id,
+            "asset_sha256": self.evidence.asset.sha256,
+            "paths": list(self.evidence.paths),
+            "start_seconds": self.clip.start_seconds,
+            "end_seconds": self.clip.end_seconds,
+            "grants": [_grant_json(grant) for grant in self.evidence.claims],
+            "compared": self.evidence.is_searched and self.comparison.is_reference_covered,
+            "encoder": self.comparison.encoder_name,
+            "matches": [_match_json(item) for item in self.matches],
+            "decisions": [_decision_json(decision) for decision in self.current],
+        }
+
+
+def find_clips(session: Session, text: str, at_seconds: float | None) -> list[ClipRecord]:
+    """Return the clips that `text` names: one by its id or the start of it, or those of a file.
+
+    `at_seconds` picks the clip of a file at that time. Raises `ConfigError` if nothing is named so, or an id's
+    start is not unique.
+    """
+    path = path_text(Path(text))
+    of_file = (
+        select(models.Clip)
+        .join(models.AssetPath, models.AssetPath.asset_id == models.Clip.asset_id)
+        .where(models.AssetPath.path == path)
+        .order_by(models.Clip.start_pts)
+    )
+    if at_seconds is not None:
+        of_file = of_file.where(models.Clip.start_seconds <= at_seconds, models.Clip.end_seconds > at_seconds)
+    clips = [as_clip(row) for row in session.scalars(of_file).unique()]
+    if clips:
+        return clips
+    return [_by_id(session, text)]
+
+
+def _by_id(session: Session, text: str) -> ClipRecord:
+    is_id = len(text) >= _MIN_PREFIX and all(character in "0123456789abcdef" for character in text)
+    query = select(models.Clip).where(models.Clip.clip_id.startswith(text, autoescape=True)).limit(2)
+    found = list(session.scalars(query)) if is_id else []
+    if len(found) == 1:
+        return as_clip(found[0])
+    if found:
+        raise ConfigError(f"clip id {text!r} is not unique; give more digits")
+    raise ConfigError(
+        f"no clip is called {text!r}",
+        hint="give a clip id (`audit --json` lists them) or the path of an ingested file, with --at SECONDS",
+    )
+
+
+def explain_clip(session: Session, clip: ClipRecord, comparison: Comparison) -> Explanation:
+    """Gather what is known of a clip."""
+    asset = _asset_of(session, clip)
+    (evidence,) = queries.evidence_on(session, [asset], comparison.encoder, comparison.detector)
+    return Explanation(
+        clip=clip,
+        evidence=evidence,
+        decisions=tuple(decisions_on_clip(session, clip.id)),
+        matches=_explained(session, list(matches_on(clip, evidence)), evidence),
+        comparison=comparison,
+    )
+
+
+def _asset_of(session: Session, clip: ClipRecord) -> AssetRecord:
+    row = session.get(models.Asset, clip.asset_id)
+    assert row is not None, "a clip belongs to an asset"
+    return as_asset(row)
+
+
+def _explained(
+    session: Session, matches: Sequence[MatchRecord], evidence: AssetEvidence
+) -> tuple[ExplainedMatch, ...]:
+    paths = queries.asset_paths(session, sorted({match.other_id for match in matches}))
+    return tuple(
+        ExplainedMatch(
+            match=match,
+            other_path=paths.get(match.other_id, ("(no path)",))[0],
+            other_holders=tuple(
+                sorted({g.rights_holder for g in evidence.other_claims.get(match.other_id, ())})
+            ),
+            role=_role(match, evidence),
+        )
+        for match in matches
+    )
+
+
+def _role(match: MatchRecord, evidence: AssetEvidence) -> str:
+    if match.other_collections:
+        return f"reference set {', '.join(match.other_collections)}"
+    return "title conflict" if is_title_conflict(match, evidence) else "same footage in the library"
+
+
+def _grant_json(grant: GrantRecord) -> dict[str, Any]:
+    row = {
+        "table_sha256": grant.table_sha256,
+        "row_number": grant.row_number,
+        "evidence_path": grant.evidence_path,
+    }
+    return grant.content() | {"digest": grant.digest} | row
+
+
+def _match_json(item: ExplainedMatch) -> dict[str, Any]:
+    match = item.match
+    return {
+        "role": item.role,
+        "other_path": item.other_path,
+        "other_holders": list(item.other_holders),
+        "start_seconds": match.start_seconds,
+        "end_seconds": match.end_seconds,
+        "other_start_seconds": match.other_start_seconds,
+        "other_end_seconds": match.other_end_seconds,
+        "score": match.score,
+        "num_votes": match.num_votes,
+    }
+
+
+def _decision_json(decision: DecisionRecord) -> dict[str, Any]:
+    ruling = decision.ruling
+    return {
+        "policy": ruling.policy_name,
+        "policy_version": ruling.policy_version,
+        "policy_digest": ruling.policy_digest,
+        "outcome": ruling.outcome.value,
+        "reasons": [dict(reason) for reason in ruling.reasons],
+        "facts": dict(ruling.facts),
+        "as_of": rfc3339(decision.as_of),
+        "expires_at": None if decision.expires_at is None else rfc3339(decision.expires_at),
+        "recorded_at": rfc3339(decision.recorded_at),
+    }

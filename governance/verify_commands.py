@@ -1,0 +1,127 @@
+"""The `verify` command: a thin layer over `governance.verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from db.errors import AnsweredNo, AnsweredUndecided
+from db.terminal import clock_text, heading, json_option, progress, project_option, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from governance.chain import ChainOfTitle
+    from governance.trust import TrustAnchors
+    from governance.verdict import Verdict
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--trust",
+    "trust_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PEM file of root certificates to trust instead of the project's; may be repeated.",
+)
+@click.option(
+    "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Also check the model's weights file."
+)
+@click.option(
+    "--snapshot",
+    "document",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also recompute the Merkle root of this snapshot document.",
+)
+@json_option
+@project_option
+def verify(
+    files: tuple[Path, ...],
+    trust_files: tuple[Path, ...],
+    weights: Path | None,
+    document: Path | None,
+    *,
+    as_json: bool,
+    project_dir: Path,
+) -> None:
+    """Validate Content Credentials and walk from clip to model, snapshot and licences.
+
+    Works offline and without a database. Exit 0: every file passes. 1: one does not. 3: one has no manifest or
+    cannot be read.
+
+    Example: cleartitle verify outputs/*.mp4
+    """
+    from governance.verify import verify_file
+
+    trust = _anchors(trust_files, project_dir)
+    verdicts = []
+    with progress("verifying", len(files)) as advance:
+        for file in files:
+            verdicts.append(verify_file(file, trust, weights=weights, snapshot_document=document))
+            advance(1)
+    for verdict in verdicts:
+        if as_json:
+            say_json(verdict.as_json())
+        else:
+            _print_verdict(verdict)
+    _answer(verdicts)
+
+
+def _anchors(trust_files: Sequence[Path], project_dir: Path) -> TrustAnchors:
+    from db.project import CONFIG_NAME, open_project
+    from governance.trust import load_trust_anchors
+
+    if trust_files or not (project_dir / CONFIG_NAME).exists():
+        return load_trust_anchors(trust_files)
+    return load_trust_anchors(open_project(project_dir).trust_anchors)
+
+
+def _answer(verdicts: Sequence[Verdict]) -> None:
+    from governance.verdict import VerdictOutcome
+
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if outcomes & {VerdictOutcome.FAIL, VerdictOutcome.UNTRUSTED}:
+        raise AnsweredNo("verification failed")
+    if outcomes & {VerdictOutcome.NO_MANIFEST, VerdictOutcome.UNREADABLE}:
+        raise AnsweredUndecided("no manifest")
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    heading(f"{verdict.outcome.name.replace('_', ' ')}  {verdict.path}")
+    for failure in verdict.failures:
+        say(f"  {failure.code}: {failure.reason}")
+    if verdict.credentials is not None:
+        credentials = verdict.credentials
+        say(f"  signed by   {credentials.signer}, with {credentials.claim_generator} ({credentials.state})")
+    if verdict.chain is not None:
+        _print_chain(verdict.chain)
+    for remark in verdict.remarks:
+        say(f"  note: {remark}")
+    for item in verdict.not_checked:
+        say(f"  not checked: {item}")
+
+
+def _print_chain(chain: ChainOfTitle) -> None:
+    model, snapshot = chain.model, chain.snapshot
+    if model is not None:
+        say(f"  model       {model.name}, {model.num_parameters:,} parameters, {model.num_steps:,} steps")
+        say(f"              weights sha256 {model.weights_sha256}")
+    say(f"  snapshot    {snapshot.name}, {snapshot.num_clips} clips, {clock_text(snapshot.duration_seconds)}")
+    say(f"              Merkle root {snapshot.merkle_root}")
+    say(f"  policy      {snapshot.policy_name} {snapshot.policy_version}, sha256 {snapshot.policy_digest}")
+    say("  licences")
+    total = snapshot.duration_seconds or 1.0
+    say_table(
+        ("  licence", "clips>", "footage>", "share>"),
+        [
+            (
+                f"  {share.license_expression}",
+                share.num_clips,
+                clock_text(share.duration_seconds),
+                f"{share.duration_seconds / total:.1%}",
+            )
+            for share in snapshot.licences
+        ],
+    )

@@ -1,0 +1,225 @@
+"""Vectors of sampled frames: made from pictures, kept as Parquet, read back in bounded blocks.
+
+One file for each asset and encoder, at `<encoder digest, 16 digits>/<asset digest, 2 digits>/<asset digest>.parquet`.
+The files are the truth; any index is built from them. A row is one sampled frame: its time, its unit vector in
+half precision, whether it has texture enough to be compared, and a small grey picture (JPEG) for a closer look at
+candidates.
+
+Shapes: N rows, D dimensions.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from db.files import durable_file
+from ingest.borders import content_box, is_textured, luma
+from ingest.encoders import Encoder, EncoderIdentity
+from ingest.errors import EncoderError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BATCH_FRAMES = 32
+_PREVIEW_SHORT_SIDE = 160
+_PREVIEW_QUALITY = 80
+_IDENTITY_KEY = b"cleartitle.encoder"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameVectors:
+    """The sampled frames of one asset, in order of time."""
+
+    pts_N: NDArray[np.int64]
+    seconds_N: NDArray[np.float64]
+    """Since the first frame."""
+    is_textured_N: NDArray[np.bool_]
+    vectors_ND: NDArray[np.float16]
+    previews: tuple[bytes, ...]
+    """Grey JPEGs inside the borders, short side 160 pixels or less."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of sampled frames."""
+        return len(self.pts_N)
+
+    @property
+    def num_textured_rows(self) -> int:
+        """Number of frames that can be compared."""
+        return int(self.is_textured_N.sum())
+
+
+class VectorsBuilder:
+    """Takes sampled pictures in order and embeds them in batches; holds one batch of pictures at a time."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._waiting: list[tuple[int, float, NDArray[np.uint8]]] = []
+        self._pts: list[int] = []
+        self._seconds: list[float] = []
+        self._is_textured: list[bool] = []
+        self._vectors: list[NDArray[np.float16]] = []
+        self._previews: list[bytes] = []
+
+    def push(self, pts: int, seconds: float, image: NDArray[np.uint8]) -> None:
+        """Take the next sampled frame, RGB HWC uint8."""
+        self._waiting.append((pts, seconds, image))
+        if len(self._waiting) == _BATCH_FRAMES:
+            self._embed_waiting()
+
+    def finish(self) -> FrameVectors:
+        """Embed what is left and return everything."""
+        self._embed_waiting()
+        dim = self._encoder.identity.dim
+        return FrameVectors(
+            pts_N=np.array(self._pts, dtype=np.int64),
+            seconds_N=np.array(self._seconds, dtype=np.float64),
+            is_textured_N=np.array(self._is_textured, dtype=np.bool_),
+            vectors_ND=np.concatenate(self._vectors) if self._vectors else np.empty((0, dim), np.float16),
+            previews=tuple(self._previews),
+        )
+
+    def _embed_waiting(self) -> None:
+        if not self._waiting:
+            return
+        # The frames of one asset have one shape; bars that all of a batch share are bars, not a dark scene.
+        box = content_box([image for _, _, image in self._waiting])
+        insides = [box.crop(image) for _, _, image in self._waiting]
+        self._vectors.append(self._encoder.embed(insides).astype(np.float16))
+        for (pts, seconds, _), inside in zip(self._waiting, insides, strict=True):
+            self._pts.append(pts)
+            self._seconds.append(seconds)
+            self._is_textured.append(is_textured(inside))
+            self._previews.append(_preview(inside))
+        self._waiting.clear()
+
+
+def _preview(image: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    picture = Image.fromarray(luma(image))
+    scale = _PREVIEW_SHORT_SIDE / min(picture.size)
+    if scale < 1:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_PREVIEW_QUALITY)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class VectorBlock:
+    """Textured rows of several assets, for one pass of a search."""
+
+    assets: tuple[str, ...]
+    asset_N: NDArray[np.int64]
+    """Index into `assets` of each row."""
+    seconds_N: NDArray[np.float64]
+    vectors_ND: NDArray[np.float16]
+
+
+class VectorStore:
+    """The folder of vector files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, asset_sha256: str, identity: EncoderIdentity) -> Path:
+        """Return where an asset's vectors lie or would lie."""
+        return self._folder / identity.digest[:16] / asset_sha256[:2] / f"{asset_sha256}.parquet"
+
+    def has(self, asset_sha256: str, identity: EncoderIdentity) -> bool:
+        """Return whether the file is there."""
+        return self.path(asset_sha256, identity).is_file()
+
+    def write(self, asset_sha256: str, identity: EncoderIdentity, vectors: FrameVectors) -> Path:
+        """Write an asset's vectors durably; the file appears whole or not at all."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        flat = pa.array(vectors.vectors_ND.reshape(-1), type=pa.float16())
+        table = pa.table(
+            {
+                "pts": pa.array(vectors.pts_N),
+                "seconds": pa.array(vectors.seconds_N),
+                "is_textured": pa.array(vectors.is_textured_N),
+                "vector": pa.FixedSizeListArray.from_arrays(flat, identity.dim),
+                "preview": pa.array(vectors.previews, type=pa.binary()),
+            }
+        ).replace_schema_metadata({_IDENTITY_KEY: json.dumps(asdict(identity), sort_keys=True)})
+        path = self.path(asset_sha256, identity)
+        with durable_file(path) as staged:
+            # Neither unit vectors nor JPEGs get smaller.
+            pq.write_table(table, staged, compression="none", use_dictionary=False)
+        return path
+
+    def read(self, asset_sha256: str, identity: EncoderIdentity) -> FrameVectors:
+        """Read an asset's vectors.
+
+        Raises `EncoderError` if they are missing, damaged, or were made by another encoder.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path(asset_sha256, identity)
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as exc:
+            raise EncoderError(
+                f"vectors of asset {asset_sha256[:16]} cannot be read: {exc}", hint="ingest the footage again"
+            ) from exc
+        self._check_identity(path, table.schema.metadata, identity)
+        return FrameVectors(
+            pts_N=table["pts"].to_numpy(),
+            seconds_N=table["seconds"].to_numpy(),
+            is_textured_N=table["is_textured"].to_numpy(),
+            vectors_ND=_matrix(table["vector"], identity.dim),
+            previews=tuple(table["preview"].to_pylist()),
+        )
+
+    def blocks(
+        self, assets: Sequence[str], identity: EncoderIdentity, *, max_rows: int = 250_000
+    ) -> Iterator[VectorBlock]:
+        """Yield the textured rows of `assets` in blocks of about `max_rows`: memory is bounded by the block."""
+        waiting: list[tuple[str, FrameVectors]] = []
+        num_rows = 0
+        for asset in assets:
+            vectors = self.read(asset, identity)
+            waiting.append((asset, vectors))
+            num_rows += vectors.num_textured_rows
+            if num_rows >= max_rows:
+                yield _block(waiting)
+                waiting, num_rows = [], 0
+        if waiting:
+            yield _block(waiting)
+
+    @staticmethod
+    def _check_identity(path: Path, metadata: dict[bytes, bytes] | None, identity: EncoderIdentity) -> None:
+        found: Any = json.loads((metadata or {}).get(_IDENTITY_KEY, b"null"))
+        if found != asdict(identity):
+            name = found["name"] if isinstance(found, dict) else "an unknown encoder"
+            raise EncoderError(
+                f"{path}: vectors of {name} cannot be compared with vectors of {identity.name}"
+            )
+
+
+def _matrix(column: Any, dim: int) -> NDArray[np.float16]:
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float16).reshape(-1, dim)
+
+
+def _block(waiting: Sequence[tuple[str, FrameVectors]]) -> VectorBlock:
+    masks = [vectors.is_textured_N for _, vectors in waiting]
+    return VectorBlock(
+        assets=tuple(asset for asset, _ in waiting),
+        asset_N=np.repeat(np.arange(len(waiting)), [int(mask.sum()) for mask in masks]),
+        seconds_N=np.concatenate([v.seconds_N[m] for (_, v), m in zip(waiting, masks, strict=True)]),
+        vectors_ND=np.concatenate([v.vectors_ND[m] for (_, v), m in zip(waiting, masks, strict=True)]),
+    )
