@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from db.clock import rfc3339, utc_now
-from db.errors import AnsweredNo
+from db.errors import AnsweredNo, ConfigError
 from db.terminal import (
     clock_text,
     heading,
@@ -23,6 +23,8 @@ from db.terminal import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from db.holdings import Holding
     from db.records import DecisionRecord
     from governance.audit import Finding
@@ -88,12 +90,20 @@ def clear(policy_name: str, as_of: dt.datetime | None, *, as_json: bool, project
 @click.command()
 @click.option("--policy", "policy_name", help="Report under this policy (default: the one applied last).")
 @click.option("--all", "show_all", is_flag=True, help="List every finding, not just the first of each kind.")
+@click.option(
+    "--export",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write every clip with its decision to this .csv, .xlsx or .parquet file.",
+)
 @json_option
 @project_option
-def audit(policy_name: str | None, *, show_all: bool, as_json: bool, project_dir: Path) -> None:
+def audit(
+    policy_name: str | None, *, show_all: bool, table: Path | None, as_json: bool, project_dir: Path
+) -> None:
     """Report hours and clips by outcome, licence and rights holder, and every finding. Exit 1 if there are any.
 
-    Example: cleartitle audit --json
+    Example: cleartitle audit --export clips.xlsx
     """
     from db.decisions import decided_policies
     from db.holdings import list_holdings
@@ -108,6 +118,8 @@ def audit(policy_name: str | None, *, show_all: bool, as_json: bool, project_dir
         holdings = list_holdings(session, policy or "")
         findings = list(list_findings(session, policy, comparison, now=utc_now()))
         coverage = read_coverage(session, comparison)
+        if table is not None:
+            _export(session, policy, table)
     if as_json:
         _audit_json(policy, holdings, findings, coverage)
     else:
@@ -116,6 +128,14 @@ def audit(policy_name: str | None, *, show_all: bool, as_json: bool, project_dir
         _print_coverage(coverage)
     if findings:
         raise AnsweredNo(f"{len(findings)} findings")
+
+
+def _export(session: Session, policy: str | None, table: Path) -> None:
+    from governance.export import export_decisions
+
+    if policy is None:
+        raise ConfigError("nothing is decided yet", hint="run `cleartitle clear --policy NAME` first")
+    note(f"{export_decisions(session, policy, table)} clips written to {table}")
 
 
 def _audit_json(policy: str | None, holdings: list[Holding], findings: list[Finding], coverage: Any) -> None:
