@@ -1,0 +1,136 @@
+"""The commands that train and generate, and the demonstration. They parse, call and print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from db.terminal import json_option, note, progress, project_option, say, say_json
+
+if TYPE_CHECKING:
+    from training.config import TrainingConfig
+    from training.loop import StepReport
+
+
+@click.command()
+@click.option("--snapshot", "snapshot_name", required=True, help="The snapshot to train on.")
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="TOML file of settings."
+)
+@click.option("--name", help="Name of the model (default: snapshot and configuration).")
+@json_option
+@project_option
+def train(
+    snapshot_name: str, config_path: Path | None, name: str | None, *, as_json: bool, project_dir: Path
+) -> None:
+    """Train the reference video model on one snapshot and nothing else, and sign its weights.
+
+    Stop it with Ctrl-C or otherwise and run the same command again: it goes on from the last checkpoint.
+
+    Example: cleartitle train --snapshot spring
+    """
+    from db.project import open_project
+    from training.config import load_config
+
+    project = open_project(project_dir)
+    config = _default_config() if config_path is None else load_config(config_path)
+
+    from training.licensed_run import train_on_snapshot
+
+    model_name = name or f"{snapshot_name}-{config.digest[:8]}"
+    with progress("training", config.num_steps) as advance:
+        last: list[StepReport] = []
+
+        def on_step(report: StepReport) -> None:
+            last[:] = [report]
+            advance(1)
+
+        trained = train_on_snapshot(
+            project, snapshot_name, config, name=model_name, on_clip=lambda _number: None, on_step=on_step
+        )
+    record = trained.record
+    if as_json:
+        facts = {"name": record.name, "weights_sha256": record.weights_sha256, "run_id": record.run_id}
+        say_json(
+            facts | {"num_steps": record.num_steps, "is_new": trained.is_new, "folder": str(trained.folder)}
+        )
+        return
+    begin = "trained" if trained.is_new else "already trained"
+    say(f"{begin}: model {record.name}, {record.num_parameters:,} parameters")
+    if last:
+        say(f"loss after step {last[0].step}: {last[0].loss:.3f}")
+    say(f"weights sha256 {record.weights_sha256}, signed with snapshot {record.snapshot_name} as ingredient")
+    say(f"loss curve and samples: {trained.folder}")
+
+
+def _default_config() -> TrainingConfig:
+    from training.config import TrainingConfig
+
+    return TrainingConfig()
+
+
+@click.command()
+@click.option("--model", "model_name", required=True, help="Name of a trained model.")
+@click.option("--prompt", "prompts", required=True, multiple=True, help="What to show; may be repeated.")
+@click.option(
+    "--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="Clips for each prompt."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**53 - 1), help="First seed.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: outputs/)."
+)
+@click.option(
+    "--size", default=256, show_default=True, type=click.IntRange(16, 2048), help="Pixels each side; even."
+)
+@json_option
+@project_option
+def generate(
+    model_name: str,
+    prompts: tuple[str, ...],
+    count: int,
+    seed: int,
+    output: Path | None,
+    size: int,
+    *,
+    as_json: bool,
+    project_dir: Path,
+) -> None:
+    """Write MP4 clips, each with its embedded Content Credentials, each verified before it appears.
+
+    Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
+    """
+    from db.project import open_project
+    from training.publish import check_prompt, open_generator, publish_clip
+
+    project = open_project(project_dir)
+    wanted = [check_prompt(prompt) for prompt in prompts]
+    generator = open_generator(project, model_name)
+    folder = output or project.outputs
+    with progress("generating", len(wanted) * count) as advance:
+        for prompt in wanted:
+            for number in range(seed, seed + count):
+                clip = publish_clip(
+                    project, generator, prompt, seed=number, folder=folder, height=size, width=size
+                )
+                advance(1)
+                if as_json:
+                    facts = {"path": str(clip.path), "urn": clip.urn, "seed": clip.seed}
+                    say_json(facts | {"unknown_words": list(clip.unknown_words)})
+                    continue
+                say(f"{clip.path}")
+                if clip.unknown_words:
+                    note(f"words the model has never met, ignored: {', '.join(clip.unknown_words)}")
+
+
+@click.command()
+@click.argument("folder", default="cleartitle-demo", type=click.Path(path_type=Path))
+def demo(folder: Path) -> None:
+    """Run the whole chain on real footage that packages of the package index ship.
+
+    Example: cleartitle demo
+    """
+    from training.demo import run_demo
+
+    run_demo(folder)

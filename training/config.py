@@ -1,0 +1,219 @@
+"""Training configuration: what a run is told, checked before anything else happens.
+
+A configuration is a preset with some values replaced by a flat TOML file. Its digest goes into the run
+permit, so a run can be told apart from every other run with different settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from db.canonical import digest_of
+from training.errors import TrainingConfigError
+
+# The `cpu` numbers come from a search at equal CPU time: a few large tokens (clip / (1, 4, 4)) with a narrow
+# transformer learn text-to-video in about a minute on two cores; 128 or more tokens do not.
+PRESETS: dict[str, dict[str, int | float]] = {
+    "cpu": {},
+    "toy": {
+        "num_frames": 8,
+        "height": 32,
+        "width": 32,
+        "patch_frames": 8,
+        "patch_height": 8,
+        "patch_width": 8,
+        "num_components": 64,
+        "num_steps": 300,
+    },
+}
+
+_MINIMUM: dict[str, float] = {
+    "num_frames": 1,
+    "height": 1,
+    "width": 1,
+    "patch_frames": 1,
+    "patch_height": 1,
+    "patch_width": 1,
+    "num_components": 1,
+    "tokenizer_clips": 1,
+    "model_width": 8,
+    "model_depth": 1,
+    "num_heads": 1,
+    "max_words": 1,
+    "batch_size": 1,
+    "num_steps": 1,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "guidance": 0.0,
+    "sampling_steps": 1,
+    "seed": 0,
+    "checkpoint_every": 1,
+}
+_PROBABILITIES = ("caption_dropout", "word_dropout")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything that decides the numbers of a run, apart from the snapshot. Checks itself when made.
+
+    Raises `TrainingConfigError` for a value out of range or values that do not fit together.
+    """
+
+    preset: str = "cpu"
+    """The preset the other values started from; informative."""
+    num_frames: int = 16
+    """Frames of a clip, spread evenly over the cleared span."""
+    height: int = 64
+    """Pixels of a training frame."""
+    width: int = 64
+    """Pixels of a training frame."""
+    patch_frames: int = 16
+    """Frames of a token; divides `num_frames`."""
+    patch_height: int = 16
+    """Pixels of a token; divides `height`."""
+    patch_width: int = 16
+    """Pixels of a token; divides `width`."""
+    num_components: int = 96
+    """Principal components kept per token; fewer where the footage spans fewer."""
+    tokenizer_clips: int = 4096
+    """At most so many clips, evenly spaced over the snapshot, are used to fit the tokenizer."""
+    model_width: int = 128
+    """Features of a token inside the transformer; a multiple of twice `num_heads`."""
+    model_depth: int = 4
+    """Transformer blocks."""
+    num_heads: int = 4
+    """Attention heads."""
+    max_words: int = 24
+    """Words of a caption that are read; the rest is ignored."""
+    batch_size: int = 32
+    """Clips per optimiser step."""
+    num_steps: int = 800
+    """Optimiser steps of the run."""
+    learning_rate: float = 3e-3
+    """Peak rate of AdamW, reached after `warmup_steps`, then cosine to zero."""
+    warmup_steps: int = 30
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW."""
+    ema_decay: float = 0.98
+    """Decay per step of the averaged weights, which are the ones that sample."""
+    guidance: float = 2.0
+    """Classifier-free guidance scale; 1 follows the caption without extrapolation, 0 ignores it."""
+    sampling_steps: int = 16
+    """Euler steps per generated clip."""
+    caption_dropout: float = 0.1
+    """Share of samples trained without a caption, which classifier-free guidance needs."""
+    word_dropout: float = 0.1
+    """Share of words left out of the other captions, so that a prompt with fewer words still works."""
+    seed: int = 0
+    """Decides initial weights, sample order and noise."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+        for size, patch in (
+            ("num_frames", "patch_frames"),
+            ("height", "patch_height"),
+            ("width", "patch_width"),
+        ):
+            if getattr(self, size) % getattr(self, patch):
+                raise TrainingConfigError(
+                    f"{patch} is {getattr(self, patch)}: expected a divisor of {size} {getattr(self, size)}"
+                )
+        if self.model_width % (2 * self.num_heads):
+            raise TrainingConfigError(
+                f"model_width is {self.model_width}: expected a multiple of {2 * self.num_heads} (2 num_heads)"
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of every value."""
+        return digest_of(self.to_dict())
+
+    @property
+    def token_grid(self) -> tuple[int, int, int]:
+        """Tokens of a clip along time, height and width."""
+        return (
+            self.num_frames // self.patch_frames,
+            self.height // self.patch_height,
+            self.width // self.patch_width,
+        )
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """Return every value by name, as it is stored with checkpoints and weights."""
+        return dataclasses.asdict(self)
+
+
+def _check_ranges(config: TrainingConfig) -> None:
+    for name, minimum in _MINIMUM.items():
+        _check(name, getattr(config, name), f"at least {minimum}", is_valid=getattr(config, name) >= minimum)
+    for name in _PROBABILITIES:
+        _check(name, getattr(config, name), "0 to 1", is_valid=0.0 <= getattr(config, name) <= 1.0)
+    _check("learning_rate", config.learning_rate, "above 0", is_valid=config.learning_rate > 0.0)
+    _check("ema_decay", config.ema_decay, "0 or more and below 1", is_valid=0.0 <= config.ema_decay < 1.0)
+    # 2**53 is the largest integer that JSON readers agree on.
+    _check("seed", config.seed, "below 2**53", is_valid=config.seed < 2**53)
+
+
+def _check(name: str, value: float, expected: str, *, is_valid: bool) -> None:
+    if not math.isfinite(value) or not is_valid:
+        raise TrainingConfigError(f"{name} is {value}: expected {expected}")
+
+
+def config_from_mapping(values: Mapping[str, Any]) -> TrainingConfig:
+    """Make a configuration from a preset name (key `preset`, default `cpu`) and replacements.
+
+    Raises `TrainingConfigError` for an unknown preset or key (naming the nearest known one) or a bad value.
+    """
+    preset = values.get("preset", "cpu")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise TrainingConfigError(f"preset is {preset!r}: expected {_nearest(str(preset), list(PRESETS))}")
+    chosen: dict[str, Any] = {"preset": preset, **PRESETS[preset]}
+    kinds = {field.name: field.type for field in dataclasses.fields(TrainingConfig)}
+    for key, value in values.items():
+        if key not in kinds:
+            raise TrainingConfigError(
+                f"unknown training key {key!r}: did you mean {_nearest(key, list(kinds))}?"
+            )
+        chosen[key] = _typed(key, value, str(kinds[key]))
+    return TrainingConfig(**chosen)
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Read a flat TOML file of training keys.
+
+    Raises `TrainingConfigError`, naming the file, if it cannot be read, parsed or accepted.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise TrainingConfigError(f"{path}: cannot be read as TOML: {exc}") from exc
+    try:
+        return config_from_mapping(values)
+    except TrainingConfigError as exc:
+        raise TrainingConfigError(f"{path}: {exc}", hint=exc.hint) from exc
+
+
+def _typed(key: str, value: Any, kind: str) -> str | int | float:
+    # bool is an int in Python, but `batch_size = true` is a mistake.
+    if kind == "str" and isinstance(value, str):
+        return value
+    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    expected = {"str": "text", "int": "a whole number", "float": "a number"}[kind]
+    raise TrainingConfigError(f"{key} is {value!r}: expected {expected}")
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    """Name the known word most like `word`, or list them all where none is alike."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return repr(close[0]) if close else "one of " + ", ".join(known)

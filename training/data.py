@@ -1,0 +1,261 @@
+"""The gate between a snapshot and a training run: `ClearedClips` opens cleared clips and nothing else.
+
+Every sample is checked when it is read. The first reading of a clip in a process decodes bytes whose SHA-256
+is the sealed one; the frames are then kept in a cache file and their digest in memory, and each later reading
+checks the file against that digest. The digest is not kept beside the frames, so whoever can write to the
+cache still cannot put other footage into a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import logging
+import shutil
+import weakref
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypedDict
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from db.canonical import digest_of
+from db.clock import rfc3339, utc_now
+from governance.permits import RunPermit, check_permit
+from ingest.digests import verified_copy
+from ingest.errors import DigestMismatch
+from ingest.frames import decode_clip
+from training.config import TrainingConfig
+from training.errors import NotCleared
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from governance.snapshot import ClearedSpan, Snapshot
+
+_logger = logging.getLogger(__name__)
+
+
+class ClearedSample(TypedDict):
+    """One cleared clip, read and checked."""
+
+    clip_id: str
+    caption: str
+    frames_TCHW: Tensor
+    frames_sha256: str
+
+
+class ClearedClips(Dataset[ClearedSample]):
+    """The clips of one snapshot, for as long as one permit allows. A map-style dataset.
+
+    Clips are ordered by asset and position, `spans`, so that reading them in order opens each asset once.
+    Making one checks the permit; every reading checks that permit and snapshot have not run out since.
+
+    Raises `RefusedError` (from `check_permit`) if the permit is not for this snapshot, configuration and
+    time, and `NotCleared` for an empty snapshot.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        permit: RunPermit,
+        *,
+        config: TrainingConfig,
+        public_key: Ed25519PublicKey,
+        cache_folder: Path,
+        clock: Callable[[], dt.datetime] = utc_now,
+    ) -> None:
+        check_permit(permit, snapshot, config.digest, clock(), public_key)
+        if not snapshot.clips:
+            raise NotCleared(f"snapshot {snapshot.name}: expected cleared clips, it has none")
+        self.snapshot = snapshot
+        self.permit = permit
+        self.config = config
+        self.spans: tuple[ClearedSpan, ...] = tuple(sorted(snapshot.clips, key=_reading_order))
+        self._clock = clock
+        self.frame_cache = FrameCache(cache_folder, config)
+        self._open_asset = _OpenAsset()
+        # The copy may be as large as a film: it goes when the dataset goes, whoever forgot to close it.
+        weakref.finalize(self, self._open_asset.close)
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __getitem__(self, index: int) -> ClearedSample:
+        """Read clip `index` of `spans`; `frames_TCHW` is uint8 RGB of the configured size.
+
+        Raises `NotCleared`, naming the clip, if its footage is missing or changed or the permit or snapshot
+        has run out; `MediaError` if the source cannot be read or decoded.
+        """
+        span = self.spans[index]
+        self._check_time(span)
+        frames_TCHW, frames_sha256 = self.frame_cache.get(span, lambda: self._decode(span))
+        return {
+            "clip_id": span.clip_id,
+            "caption": span.caption,
+            "frames_TCHW": frames_TCHW,
+            "frames_sha256": frames_sha256,
+        }
+
+    def index_of(self, clip_id: str) -> int:
+        """Return the place of a clip in `spans`; raises `NotCleared` if the snapshot does not hold it."""
+        for index, span in enumerate(self.spans):
+            if span.clip_id == clip_id:
+                return index
+        raise NotCleared(f"clip {clip_id}: not in snapshot {self.snapshot.name}")
+
+    def stream(self, max_clips: int) -> Iterator[tuple[int, ClearedSample]]:
+        """Read up to `max_clips` clips, evenly spaced over `spans`, one at a time, each with its index."""
+        count = min(max_clips, len(self))
+        for number in range(count):
+            index = number * len(self) // count
+            yield index, self[index]
+
+    def close(self) -> None:
+        """Let go of the private copy of the asset read last."""
+        self._open_asset.close()
+
+    def _check_time(self, span: ClearedSpan) -> None:
+        now = self._clock()
+        permit = self.permit
+        if now >= permit.not_after:
+            raise NotCleared(
+                f"clip {span.clip_id}: permit {permit.permit_id} ended at {rfc3339(permit.not_after)}"
+            )
+        expires_at = self.snapshot.expires_at
+        if expires_at is not None and now >= expires_at:
+            raise NotCleared(
+                f"clip {span.clip_id}: snapshot {self.snapshot.name} expired at {rfc3339(expires_at)}"
+            )
+
+    def _decode(self, span: ClearedSpan) -> Tensor:
+        path = self.snapshot.sources.get(span.asset_sha256)
+        if path is None:
+            raise NotCleared(f"clip {span.clip_id}: asset {span.asset_sha256[:12]} has no source file")
+        try:
+            source = self._open_asset.open(path, span.asset_sha256)
+        except DigestMismatch as exc:
+            raise NotCleared(
+                f"clip {span.clip_id}: {exc}",
+                hint="restore the footage that was sealed, or seal a new snapshot",
+            ) from exc
+        frames_TCHW = decode_clip(
+            source,
+            start_pts=span.start_pts,
+            end_pts=span.end_pts,
+            num_frames=self.config.num_frames,
+            height=self.config.height,
+            width=self.config.width,
+            name=str(path),
+        )
+        return torch.from_numpy(frames_TCHW)
+
+
+class FrameCache:
+    """Decoded clips as files of raw uint8 frames, each checked on every reading.
+
+    A file's name is the digest of clip, asset, geometry and library versions, so that changed settings or
+    another decoder never meet old frames. The digest of the content lives in this object; a run's checkpoint
+    carries it on, so that a resumed run can use the files again and must meet the same frames.
+    """
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        self._folder = folder
+        self._shape = (config.num_frames, 3, config.height, config.width)
+        self._digests: dict[str, str] = {}
+
+    def get(self, span: ClearedSpan, decode: Callable[[], Tensor]) -> tuple[Tensor, str]:
+        """Return the frames TCHW of `span` and their SHA-256, from the cache where it is intact.
+
+        A missing or damaged file is decoded again from the sealed bytes and reported in the log, never used.
+        """
+        path = self.path_of(span)
+        expected = self._digests.get(span.clip_id)
+        if expected is not None:
+            data = _read_if_there(path)
+            if hashlib.sha256(data).hexdigest() == expected:
+                return self._as_frames(data), expected
+            _logger.warning("clip %s: cached frames are missing or changed, decoding again", span.clip_id)
+        data = bytearray(decode().numpy().tobytes())
+        self.expect(span.clip_id, hashlib.sha256(data).hexdigest())
+        # Neither synced nor renamed into place: a torn file fails its digest and is decoded again.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return self._as_frames(data), self._digests[span.clip_id]
+
+    def expect(self, clip_id: str, frames_sha256: str) -> None:
+        """Take this digest as the clip's from now on; raises `NotCleared` if another one was known already.
+
+        The same sealed bytes giving other frames means another decoder, and a run that could not be repeated.
+        """
+        known = self._digests.setdefault(clip_id, frames_sha256)
+        if known != frames_sha256:
+            raise NotCleared(
+                f"clip {clip_id}: frames decode to {frames_sha256[:12]}, the run began with {known[:12]}",
+                hint="resume with the library versions that the run began with, or start a new run",
+            )
+
+    def path_of(self, span: ClearedSpan) -> Path:
+        """Return where the frames of `span` are kept; the file may not exist."""
+        key = digest_of(
+            {
+                "asset": span.asset_sha256,
+                "clip": span.clip_id,
+                "libraries": decoder_versions(),
+                "shape": list(self._shape),
+                "span": [span.start_pts, span.end_pts],
+            }
+        )
+        return self._folder / key[:2] / f"{key}.rgb"
+
+    def remove(self) -> None:
+        """Delete the files; they can always be decoded again."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _as_frames(self, data: bytearray) -> Tensor:
+        return torch.frombuffer(data, dtype=torch.uint8).reshape(self._shape)
+
+
+@dataclasses.dataclass
+class _OpenAsset:
+    """The verified private copy of one asset, kept while consecutive clips of it are read."""
+
+    sha256: str | None = None
+    file: BinaryIO | None = None
+
+    def open(self, path: Path, sha256: str) -> BinaryIO:
+        if self.file is None or self.sha256 != sha256:
+            self.close()
+            self.file = verified_copy(path, sha256)
+            self.sha256 = sha256
+        self.file.seek(0)
+        return self.file
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+        self.file = self.sha256 = None
+
+
+def decoder_versions() -> dict[str, str]:
+    """Return the versions that decide what a decoded pixel is: PyAV and its bundled FFmpeg libraries."""
+    import av
+
+    libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+    return {"av": av.__version__, **libraries}
+
+
+def _reading_order(span: ClearedSpan) -> tuple[str, Fraction, str]:
+    return span.asset_sha256, span.start_pts * span.time_base, span.clip_id
+
+
+def _read_if_there(path: Path) -> bytearray:
+    """Return the content of a cache file, empty if there is none."""
+    try:
+        return bytearray(path.read_bytes())
+    except FileNotFoundError:
+        return bytearray()

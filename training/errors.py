@@ -1,0 +1,17 @@
+"""Errors of the training layer."""
+
+from __future__ import annotations
+
+from db.errors import ConfigError, RefusedError
+
+
+class NotCleared(RefusedError):
+    """A clip was asked for that the snapshot and permit do not clear, or whose bytes are not the sealed ones."""
+
+
+class TrainingConfigError(ConfigError):
+    """A training configuration has an unknown key or a value out of range."""
+
+
+class CheckpointError(RefusedError):
+    """A checkpoint or weights file does not match its record."""

@@ -1,0 +1,51 @@
+"""Rectified flow: the training loss and the sampler.
+
+A straight path from noise e (t = 0) to footage x (t = 1): z = (1 - t) e + t x, with velocity x - e (Liu et
+al. 2022, arXiv 2209.03003, section 2.1; Lipman et al. 2022, arXiv 2210.02747, equation 22). Shapes as in
+`training.model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from training.vocabulary import PADDING_ID
+
+Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A model as the flow sees it: (tokens_BNK, time_B, words_BL) to velocity BNK."""
+
+
+def draw_times(batch_size: int, generator: torch.Generator) -> Tensor:
+    """Draw times B in (0, 1), logit-normal (0, 1) (Esser et al. 2024, arXiv 2403.03206, section 3.1)."""
+    return torch.randn(batch_size, generator=generator).sigmoid()
+
+
+def flow_loss(
+    model: Velocity, tokens_BNK: Tensor, words_BL: Tensor, *, time_B: Tensor, noise_BNK: Tensor
+) -> Tensor:
+    """Return the mean squared error of the predicted velocity, a scalar."""
+    time_B11 = time_B[:, None, None]
+    noisy_BNK = (1.0 - time_B11) * noise_BNK + time_B11 * tokens_BNK
+    error_BNK = model(noisy_BNK, time_B, words_BL) - (tokens_BNK - noise_BNK)
+    return error_BNK.square().mean()
+
+
+@torch.no_grad()
+def sample_tokens(
+    model: Velocity, noise_BNK: Tensor, words_BL: Tensor, *, num_steps: int, guidance: float
+) -> Tensor:
+    """Walk from noise to tokens BNK in equal Euler steps under classifier-free guidance.
+
+    Guidance is u + guidance (c - u) for velocities c with and u without the caption (Ho and Salimans 2022,
+    arXiv 2207.12598, equation 6, with their w = guidance - 1).
+    """
+    both_words = torch.cat([words_BL, torch.full_like(words_BL, PADDING_ID)])
+    tokens_BNK = noise_BNK
+    for step in range(num_steps):
+        time_2B = tokens_BNK.new_full((len(both_words),), step / num_steps)
+        captioned, free = model(torch.cat([tokens_BNK, tokens_BNK]), time_2B, both_words).chunk(2)
+        tokens_BNK = tokens_BNK + (free + guidance * (captioned - free)) / num_steps
+    return tokens_BNK

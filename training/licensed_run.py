@@ -1,0 +1,204 @@
+"""A licensed run from end to end: open the snapshot, take a permit, train, sign the weights, put it on record.
+
+The run's name follows from snapshot and configuration, so running the same command again takes up what was killed
+and finds what was finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from db import artefacts
+from db.canonical import digest_of
+from db.clock import utc_now
+from db.errors import ConfigError
+from db.project import Project
+from db.records import ModelRecord
+from governance.content_credentials import Ingredient, ingredient_from_sidecar, sign_sidecar
+from governance.keys import load_permit_key, load_permit_public_key, load_signing_identity
+from governance.manifest import (
+    MODEL_MEDIA_TYPE,
+    SNAPSHOT_DATA_TYPES,
+    SNAPSHOT_INGREDIENT,
+    SNAPSHOT_MEDIA_TYPE,
+    model_manifest,
+)
+from governance.permits import RunPermit, issue_permit
+from governance.snapshot import Snapshot, open_snapshot
+from governance.statements import ModelStatement
+from governance.trust import TrustAnchors, load_trust_anchors
+from governance.version import VERSION
+from ingest.compute import choose_compute
+from training.config import TrainingConfig
+from training.data import ClearedClips
+from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
+from training.model import ARCHITECTURE
+
+WEIGHTS_NAME = "model.safetensors"
+SIDECAR_NAME = "model.safetensors.c2pa"
+
+
+@dataclass(frozen=True)
+class LicensedModel:
+    """A signed model and where its pictures lie."""
+
+    record: ModelRecord
+    folder: Path
+    is_new: bool
+
+
+def model_urn(weights_sha256: str) -> str:
+    """Return the name of a model by its weights."""
+    return f"urn:cleartitle:model:{weights_sha256}"
+
+
+def model_folder(project: Project, name: str) -> Path:
+    """Return where a model's weights, sidecar and pictures lie."""
+    return project.models / name
+
+
+def train_on_snapshot(
+    project: Project,
+    snapshot_name: str,
+    config: TrainingConfig,
+    *,
+    name: str,
+    on_clip: Callable[[int], None],
+    on_step: Callable[[StepReport], None],
+) -> LicensedModel:
+    """Train the reference model on one snapshot and nothing else, and sign it. Takes up an interrupted run.
+
+    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
+    not the sealed ones, `ConfigError` if the name belongs to a model of another run.
+    """
+    snapshot = open_snapshot(project, snapshot_name, now=utc_now())
+    run_id = f"run-{digest_of({'snapshot': snapshot.merkle_root, 'config': config.digest})[:16]}"
+    known = _known_model(project, name, run_id)
+    if known is not None:
+        return LicensedModel(known, model_folder(project, name), is_new=False)
+    permit = _permit(project, snapshot, config)
+    _record_start(project, run_id, snapshot, config, permit)
+    clips = ClearedClips(
+        snapshot,
+        permit,
+        config=config,
+        public_key=load_permit_public_key(project.keys),
+        cache_folder=project.decoded / run_id,
+    )
+    compute = choose_compute()
+    run = prepare(clips, project.runs / run_id, device=str(compute.device), on_progress=on_clip)
+    with contextlib.closing(train_steps(run)) as steps:
+        for report in steps:
+            on_step(report)
+    finished = finish(run, model_folder(project, name))
+    _sign(project, snapshot, finished, _statement(name, run_id, snapshot, config, finished))
+    return LicensedModel(
+        _record_model(project, name, run_id, config, finished), finished.weights_path.parent, is_new=True
+    )
+
+
+def _known_model(project: Project, name: str, run_id: str) -> ModelRecord | None:
+    with project.session() as session:
+        known = artefacts.find_model(session, name)
+    if known is not None and known.run_id != run_id:
+        raise ConfigError(
+            f"model {name!r} exists and comes from another snapshot or configuration",
+            hint="give --name another name",
+        )
+    return known
+
+
+def _permit(project: Project, snapshot: Snapshot, config: TrainingConfig) -> RunPermit:
+    return issue_permit(
+        snapshot,
+        config_digest=config.digest,
+        code_version=VERSION,
+        now=utc_now(),
+        key=load_permit_key(project.keys),
+    )
+
+
+def _record_start(
+    project: Project, run_id: str, snapshot: Snapshot, config: TrainingConfig, permit: RunPermit
+) -> None:
+    with project.session() as session:
+        record = artefacts.find_snapshot(session, snapshot.name)
+        assert record is not None, "the snapshot was just opened"
+        artefacts.ensure_run(
+            session,
+            run_id=run_id,
+            snapshot_id=record.id,
+            permit=permit.document(),
+            config=config.to_dict(),
+            config_digest=config.digest,
+        )
+
+
+def _statement(
+    name: str, run_id: str, snapshot: Snapshot, config: TrainingConfig, finished: FinishedRun
+) -> ModelStatement:
+    return ModelStatement(
+        name=name,
+        model_urn=model_urn(finished.weights_sha256),
+        version=config.digest[:12],
+        architecture=ARCHITECTURE,
+        weights_sha256=finished.weights_sha256,
+        run_id=run_id,
+        num_parameters=finished.num_parameters,
+        num_steps=config.num_steps,
+        trained_at=utc_now(),
+        snapshot_urn=snapshot.urn,
+        snapshot_root=snapshot.merkle_root,
+    )
+
+
+def _sign(project: Project, snapshot: Snapshot, finished: FinishedRun, statement: ModelStatement) -> None:
+    trust = load_trust_anchors(project.trust_anchors)
+    sign_sidecar(
+        model_manifest(statement, generator_version=VERSION),
+        finished.weights_path,
+        finished.weights_path.with_name(SIDECAR_NAME),
+        media_type=MODEL_MEDIA_TYPE,
+        identity=load_signing_identity(project.keys),
+        trust=trust,
+        ingredients=(_snapshot_ingredient(snapshot, trust),),
+    )
+
+
+def _snapshot_ingredient(snapshot: Snapshot, trust: TrustAnchors) -> Ingredient:
+    return ingredient_from_sidecar(
+        snapshot.document_path,
+        snapshot.sidecar_path,
+        title=snapshot.name,
+        label=SNAPSHOT_INGREDIENT,
+        data_types=SNAPSHOT_DATA_TYPES,
+        media_type=SNAPSHOT_MEDIA_TYPE,
+        trust=trust,
+    )
+
+
+def _record_model(
+    project: Project, name: str, run_id: str, config: TrainingConfig, finished: FinishedRun
+) -> ModelRecord:
+    consumed = [
+        (row.clip_id, row.count, row.first_step, row.last_step)
+        for row in finished.exposures
+        if row.first_step is not None and row.last_step is not None
+    ]
+    columns = {
+        "name": name,
+        "urn": model_urn(finished.weights_sha256),
+        "weights_sha256": finished.weights_sha256,
+        "num_parameters": finished.num_parameters,
+        "num_steps": config.num_steps,
+    }
+    with project.session() as session:
+        artefacts.replace_exposures(session, run_id, consumed)
+        artefacts.add_model(session, run_id=run_id, columns=columns)
+        session.flush()
+        record = artefacts.find_model(session, name)
+    assert record is not None, "the row was just written"
+    return record

@@ -1,0 +1,237 @@
+"""The training loop: `prepare` a run, walk through `train_steps`, then `finish` it.
+
+    clips = ClearedClips(snapshot, permit, config=config, public_key=key, cache_folder=folder / "frames")
+    run = prepare(clips, folder, device="cpu")
+    with contextlib.closing(train_steps(run)) as steps:
+        for report in steps:
+            ...                         # draw the bar
+    finished = finish(run, folder / "model")
+
+The loop knows no database, signature or terminal. Everything random is a function of (run seed, step), see
+`training.randomness`; a run that was stopped at any point and prepared again ends with the same bits on the
+same CPU with the same number of threads. Shapes as in `training.model`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.config import TrainingConfig
+from training.data import ClearedSample
+from training.errors import CheckpointError, TrainingConfigError
+from training.exposure import Exposure
+from training.flow import draw_times, flow_loss
+from training.plots import draw_contact_sheet, draw_loss_curve
+from training.randomness import batch_indices, generator_for
+from training.run import TrainingRun, prepare, save_run
+from training.sample import draw_clips
+from training.vocabulary import PADDING_ID
+from training.weights import TrainedModel, save_weights
+
+__all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
+
+# A clip's tokens take 6 KiB with the default configuration.
+_TOKEN_MEMORY_CLIPS = 4096
+_MAX_GRADIENT_NORM = 1.0
+_NUM_SHEET_ROWS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """One optimiser step that has been taken."""
+
+    step: int
+    """Steps taken so far, this one included."""
+    loss: float
+    learning_rate: float
+    clip_ids: tuple[str, ...]
+    """The clips of the batch, in order; one may occur twice."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """What a completed run leaves behind."""
+
+    weights_path: Path
+    weights_sha256: str
+    loss_curve_path: Path
+    contact_sheet_path: Path
+    exposures: list[Exposure]
+    """One row per clip of the snapshot, in reading order."""
+    num_parameters: int
+    final_loss: float
+    """Mean loss of the last tenth of the steps."""
+
+
+def train_steps(run: TrainingRun) -> Generator[StepReport, None, None]:
+    """Take the steps that are left, yielding after each; write a checkpoint every `config.checkpoint_every`.
+
+    When interrupted, or closed early by the caller, the run is saved where it stands and the interruption
+    goes on. Raises `TrainingConfigError` if the loss is not finite, `NotCleared` if a clip may no longer be
+    read.
+    """
+    try:
+        while run.step < run.config.num_steps:
+            report = _take_step(run)
+            if run.step % run.config.checkpoint_every == 0 or run.step == run.config.num_steps:
+                save_run(run)
+            yield report
+    except (KeyboardInterrupt, GeneratorExit):
+        # In the middle of an update nothing is saved: the run goes on from the checkpoint before, to the same
+        # end.
+        if run.is_between_steps and run.saved_step != run.step:
+            save_run(run)
+        raise
+
+
+def finish(run: TrainingRun, folder: Path) -> FinishedRun:
+    """Write weights, loss curve and contact sheet into `folder`, and remove the decoded frames.
+
+    The sheet shows the model's own drawing of up to eight captions of the snapshot.
+    Raises `CheckpointError` if steps are left to take.
+    """
+    if run.step < run.config.num_steps:
+        raise CheckpointError(f"the run has taken {run.step} of {run.config.num_steps} steps")
+    trained = trained_model(run)
+    weights_path = folder / "model.safetensors"
+    weights_sha256 = save_weights(weights_path, trained)
+    loss_curve_path = folder / "loss.png"
+    draw_loss_curve(loss_curve_path, run.losses, title=f"Training on snapshot {run.clips.snapshot.name}")
+    contact_sheet_path = folder / "samples.png"
+    _draw_samples(contact_sheet_path, run)
+    run.clips.close()
+    run.clips.frame_cache.remove()
+    tail = run.losses[-max(1, len(run.losses) // 10) :]
+    return FinishedRun(
+        weights_path=weights_path,
+        weights_sha256=weights_sha256,
+        loss_curve_path=loss_curve_path,
+        contact_sheet_path=contact_sheet_path,
+        exposures=run.exposures.rows(run.clips.spans),
+        num_parameters=trained.num_parameters,
+        final_loss=sum(tail) / len(tail),
+    )
+
+
+def trained_model(run: TrainingRun) -> TrainedModel:
+    """Return the averaged model of the run as it stands, with the record of where it came from."""
+    snapshot = run.clips.snapshot
+    return TrainedModel(
+        config=run.config,
+        model=run.averaged,
+        tokenizer=run.tokenizer,
+        vocabulary=run.vocabulary,
+        origin={
+            "policy_digest": snapshot.policy_digest,
+            "run_seed": run.seed,
+            "snapshot_name": snapshot.name,
+            "snapshot_root": snapshot.merkle_root,
+            "steps": run.step,
+        },
+    )
+
+
+def learning_rate_at(step: int, config: TrainingConfig) -> float:
+    """Return the rate of step `step` (from 0): linear warm-up, then cosine to zero."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.num_steps - config.warmup_steps)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _take_step(run: TrainingRun) -> StepReport:
+    config = run.config
+    indices = batch_indices(run.seed, run.step, num_clips=len(run.clips), batch_size=config.batch_size)
+    samples = [run.clips[index] for index in indices]
+    loss = _batch_loss(run, samples)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise TrainingConfigError(
+            f"step {run.step + 1}: the loss is {value}, expected a finite number",
+            hint=f"lower learning_rate (now {config.learning_rate}); the checkpoint before is kept",
+        )
+    rate = learning_rate_at(run.step, config)
+    run.is_between_steps = False
+    _update(run, loss, rate)
+    run.exposures.note_step(run.step, indices)
+    for index, sample in zip(indices, samples, strict=True):
+        run.exposures.note_frames(index, sample["frames_sha256"])
+    run.losses.append(value)
+    run.step += 1
+    run.is_between_steps = True
+    clip_ids = tuple(sample["clip_id"] for sample in samples)
+    return StepReport(step=run.step, loss=value, learning_rate=rate, clip_ids=clip_ids)
+
+
+def _batch_loss(run: TrainingRun, samples: list[ClearedSample]) -> Tensor:
+    """Compute the loss of one batch; random draws are made on the CPU, the same for every device."""
+    generator = generator_for(run.seed, "step", run.step)
+    tokens_BNK = torch.stack([_tokens(run, sample) for sample in samples])
+    time_B = draw_times(len(samples), generator)
+    noise_BNK = torch.randn(tokens_BNK.shape, generator=generator)
+    words_BL = _words(run, [sample["caption"] for sample in samples], generator)
+    return flow_loss(
+        run.model,
+        tokens_BNK,
+        words_BL.to(run.device),
+        time_B=time_B.to(run.device),
+        noise_BNK=noise_BNK.to(run.device),
+    )
+
+
+def _tokens(run: TrainingRun, sample: ClearedSample) -> Tensor:
+    """Return the tokens NK of a sample, remembered by the digest of the frames that were just checked."""
+    memory, key = run.token_memory, sample["frames_sha256"]
+    if key not in memory:
+        memory[key] = run.tokenizer.encode(sample["frames_TCHW"])
+        if len(memory) > _TOKEN_MEMORY_CLIPS:
+            memory.popitem(last=False)
+    return memory[key]
+
+
+def _words(run: TrainingRun, captions: list[str], generator: torch.Generator) -> Tensor:
+    """Return caption ids BL with whole captions and single words left out at random."""
+    config = run.config
+    words_BL = torch.tensor([run.vocabulary.encode(caption, config.max_words) for caption in captions])
+    # Padding beyond the longest caption of the batch would only cost time.
+    words_BL = words_BL[:, : max(1, int((words_BL != PADDING_ID).sum(dim=1).max()))]
+    is_uncaptioned_B1 = torch.rand(len(captions), 1, generator=generator) < config.caption_dropout
+    is_left_out_BL = torch.rand(words_BL.shape, generator=generator) < config.word_dropout
+    return words_BL.masked_fill(is_uncaptioned_B1 | is_left_out_BL, PADDING_ID)
+
+
+def _update(run: TrainingRun, loss: Tensor, rate: float) -> None:
+    """Take one optimiser step and move the average after it."""
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), _MAX_GRADIENT_NORM)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    # A shorter memory at the beginning, so that the average forgets the initial weights.
+    decay = min(run.config.ema_decay, (1 + run.step) / (10 + run.step))
+    with torch.no_grad():
+        for mean, parameter in zip(run.averaged.parameters(), run.model.parameters(), strict=True):
+            mean.lerp_(parameter, 1.0 - decay)
+
+
+def _draw_samples(path: Path, run: TrainingRun) -> None:
+    captions = list(dict.fromkeys(span.caption for span in run.clips.spans))
+    count = min(_NUM_SHEET_ROWS, len(captions))
+    prompts = [captions[number * len(captions) // count] for number in range(count)]
+    samples_BTCHW = draw_clips(
+        run.averaged,
+        run.tokenizer,
+        run.vocabulary,
+        prompts,
+        run.config.seed,
+        num_steps=run.config.sampling_steps,
+        guidance=run.config.guidance,
+    )
+    draw_contact_sheet(path, prompts, samples_BTCHW)

@@ -1,0 +1,209 @@
+"""Publishing: generated clips, each signed, verified, and put on record, or not there at all.
+
+1. The model is on record, its snapshot opens (signature, root, expiry, recall), and its weights are the signed ones.
+2. The clip is drawn and encoded in a hidden folder.
+3. It is signed with the model as ingredient.
+4. Our own verifier passes it.
+5. It is moved to its name and recorded. On any failure before that, nothing is left.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import uuid
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from db import artefacts
+from db.canonical import sha256_hex
+from db.clock import utc_now
+from db.errors import ConfigError, RefusedError
+from db.files import sync_folder
+from db.project import Project
+from db.records import ModelRecord
+from governance.content_credentials import Ingredient, ingredient_from_sidecar, sign_embedded
+from governance.errors import VerificationError
+from governance.keys import load_signing_identity
+from governance.manifest import (
+    CLIP_MEDIA_TYPE,
+    MODEL_INGREDIENT,
+    MODEL_MEDIA_TYPE,
+    clip_manifest,
+    model_data_types,
+)
+from governance.snapshot import Snapshot, open_snapshot
+from governance.statements import ClipStatement
+from governance.trust import TrustAnchors, load_trust_anchors
+from governance.verdict import VerdictOutcome
+from governance.verify import verify_file
+from governance.version import VERSION
+from ingest.compute import choose_compute
+from ingest.digests import file_digest
+from training.clip_file import write_clip
+from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
+from training.sample import draw_clip
+from training.weights import TrainedModel, load_weights
+
+MAX_PROMPT_CHARACTERS = 1000
+FRAME_RATE = Fraction(8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """A model that may be generated with: everything was checked when it was opened."""
+
+    record: ModelRecord
+    snapshot: Snapshot
+    trained: TrainedModel
+    ingredient: Ingredient
+    trust: TrustAnchors
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedClip:
+    """A clip that is signed, verified and on record."""
+
+    path: Path
+    urn: str
+    prompt: str
+    seed: int
+    unknown_words: tuple[str, ...]
+    """Words of the prompt that the model never met; they were ignored."""
+
+
+def open_generator(project: Project, name: str) -> Generator:
+    """Open a model for generation (step 1).
+
+    Raises `ConfigError` for an unknown model, `RefusedError` if its snapshot or weights do not hold.
+    """
+    with project.session() as session:
+        record = artefacts.find_model(session, name)
+        names = ", ".join(model.name for model in artefacts.list_models(session)) or "none"
+    if record is None:
+        raise ConfigError(f"no model is called {name!r}; trained so far: {names}")
+    snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
+    weights = model_folder(project, name) / WEIGHTS_NAME
+    trust = load_trust_anchors(project.trust_anchors)
+    compute = choose_compute()
+    trained = load_weights(weights, device=str(compute.device), expected_sha256=record.weights_sha256)
+    ingredient = ingredient_from_sidecar(
+        weights,
+        weights.with_name(SIDECAR_NAME),
+        title=name,
+        label=MODEL_INGREDIENT,
+        data_types=model_data_types(trained.config.digest[:12]),
+        media_type=MODEL_MEDIA_TYPE,
+        trust=trust,
+    )
+    return Generator(record=record, snapshot=snapshot, trained=trained, ingredient=ingredient, trust=trust)
+
+
+def check_prompt(prompt: str) -> str:
+    """Return the prompt without surrounding space. Raises `ConfigError` if it is empty or too long."""
+    text = prompt.strip()
+    if not text:
+        raise ConfigError("the prompt is empty", hint="describe the clip in a few words")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise ConfigError(f"the prompt has {len(text)} characters, at most {MAX_PROMPT_CHARACTERS} are read")
+    return text
+
+
+def clip_name(prompt: str, seed: int) -> str:
+    """Return the file name of a clip: readable, and different for each prompt and seed."""
+    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40].strip("-") or "clip"
+    return f"{words}-{sha256_hex(prompt.encode())[:8]}-{seed}.mp4"
+
+
+def publish_clip(
+    project: Project, generator: Generator, prompt: str, *, seed: int, folder: Path, height: int, width: int
+) -> PublishedClip:
+    """Draw, sign, verify and record one clip (steps 2 to 5). The same model, prompt and seed give the same pictures.
+
+    Raises `RefusedError` if a file of that name is there already, `SigningError` or `VerificationError` if the
+    clip cannot be signed or does not verify.
+    """
+    destination = folder / clip_name(prompt, seed)
+    if destination.exists():
+        raise RefusedError(
+            f"{destination} exists; clips are never overwritten", hint="give another --seed or --output"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    statement = _statement(generator, prompt, seed=seed, height=height, width=width)
+    with tempfile.TemporaryDirectory(prefix=".cleartitle-", dir=folder) as hidden:
+        signed = _sign(project, generator, statement, prompt, Path(hidden))
+        verdict = verify_file(signed, generator.trust)  # 4
+        if verdict.outcome is not VerdictOutcome.PASS:
+            reasons = "; ".join(f"{failure.code}: {failure.reason}" for failure in verdict.failures)
+            raise VerificationError(f"the new clip does not verify and was removed: {reasons}")
+        _record(project, generator, statement, signed, destination)  # 5
+    words = generator.trained.vocabulary.unknown_words(prompt)
+    return PublishedClip(
+        path=destination, urn=statement.clip_urn, prompt=prompt, seed=seed, unknown_words=tuple(words)
+    )
+
+
+def _statement(generator: Generator, prompt: str, *, seed: int, height: int, width: int) -> ClipStatement:
+    config = generator.trained.config
+    return ClipStatement(
+        title="Generated clip",
+        clip_urn=f"urn:uuid:{uuid.uuid4()}",
+        generated_at=utc_now(),
+        prompt_sha256=sha256_hex(prompt.encode()),
+        seed=seed,
+        num_steps=config.sampling_steps,
+        width=width,
+        height=height,
+        frame_rate=FRAME_RATE,
+        num_frames=config.num_frames,
+        model_name=generator.record.name,
+        model_urn=generator.record.urn,
+        snapshot_urn=generator.snapshot.urn,
+        snapshot_root=generator.snapshot.merkle_root,
+    )
+
+
+def _sign(
+    project: Project, generator: Generator, statement: ClipStatement, prompt: str, hidden: Path
+) -> Path:
+    trained = generator.trained
+    frames_TCHW = draw_clip(
+        trained.model,
+        trained.tokenizer,
+        trained.vocabulary,
+        prompt,
+        statement.seed,
+        num_steps=statement.num_steps,
+        guidance=trained.config.guidance,
+    )
+    plain, signed = hidden / "plain.mp4", hidden / "signed.mp4"
+    write_clip(plain, frames_TCHW, frame_rate=FRAME_RATE, height=statement.height, width=statement.width)  # 2
+    sign_embedded(  # 3
+        clip_manifest(statement, generator_version=VERSION),
+        plain,
+        signed,
+        media_type=CLIP_MEDIA_TYPE,
+        identity=load_signing_identity(project.keys),
+        trust=generator.trust,
+        ingredients=(generator.ingredient,),
+    )
+    return signed
+
+
+def _record(
+    project: Project, generator: Generator, statement: ClipStatement, signed: Path, destination: Path
+) -> None:
+    columns = {
+        "urn": statement.clip_urn,
+        "sha256": file_digest(signed).sha256,
+        "prompt_sha256": statement.prompt_sha256,
+        "seed": statement.seed,
+        "path": str(destination.absolute()),
+    }
+    with project.session() as session:
+        artefacts.add_output(session, model_id=generator.record.id, columns=columns)
+        # Moved inside the transaction: if the move fails the record is rolled back, if the record fails it is not made.
+        session.flush()
+        signed.replace(destination)
+        sync_folder(destination.parent)

@@ -1,0 +1,243 @@
+"""A training run in progress: how it begins, how it is saved, and how it is taken up again.
+
+Shapes as in `training.model`.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
+from training.config import TrainingConfig
+from training.data import ClearedClips
+from training.errors import CheckpointError
+from training.exposure import ExposureTable
+from training.model import VideoDiT, build_model
+from training.randomness import generator_for, run_seed
+from training.tensor_file import named_under, tensors_under
+from training.tokenizer import PcaTokenizer, fit_tokenizer
+from training.vocabulary import Vocabulary, build_vocabulary
+from training.weights import model_from_tensors, tokenizer_from_tensors, tokenizer_tensors
+
+_ADAM_BETAS = (0.9, 0.99)
+
+
+def _ignore_progress(num_clips: int) -> None:
+    """Stand in for a caller who shows no progress."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class TrainingRun:
+    """A run in progress. `step` counts finished steps; the other fields belong to that step."""
+
+    clips: ClearedClips
+    folder: Path
+    device: str
+    seed: str
+    tokenizer: PcaTokenizer
+    vocabulary: Vocabulary
+    model: VideoDiT
+    averaged: VideoDiT
+    """Exponential moving average of `model`; the weights that sample."""
+    optimizer: torch.optim.AdamW
+    exposures: ExposureTable
+    permits: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Permits the run has had, each with the step it began at; a resumed run may have several."""
+    step: int = 0
+    saved_step: int = -1
+    losses: list[float] = dataclasses.field(default_factory=list)
+    is_between_steps: bool = True
+    """False while parameters are being changed, when the run cannot be saved."""
+    token_memory: OrderedDict[str, Tensor] = dataclasses.field(default_factory=OrderedDict)
+    """Tokens NK of clips met lately, by the digest of their frames."""
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The configuration that the permit is for."""
+        return self.clips.config
+
+
+def prepare(
+    clips: ClearedClips,
+    folder: Path,
+    *,
+    device: str,
+    on_progress: Callable[[int], None] = _ignore_progress,
+) -> TrainingRun:
+    """Begin a run in `folder`, or take up the one whose newest intact checkpoint lies there.
+
+    A new run reads up to `config.tokenizer_clips` clips to fit the tokenizer; `on_progress` gets their
+    number.
+    Raises `CheckpointError` if the checkpoint is of another snapshot or configuration, or none is intact.
+    """
+    checkpoint = load_newest_checkpoint(folder)
+    if checkpoint is None:
+        run = _begin(clips, folder, device, on_progress)
+    else:
+        run = _take_up(clips, folder, device, checkpoint)
+    permit = clips.permit
+    if not run.permits or run.permits[-1]["permit_id"] != permit.permit_id:
+        run.permits.append(
+            {"code_version": permit.code_version, "from_step": run.step, "permit_id": permit.permit_id}
+        )
+    return run
+
+
+def save_run(run: TrainingRun) -> Path:
+    """Write a checkpoint of the run as it stands between two steps; returns the path of its JSON."""
+    state = {
+        "config": run.config.to_dict(),
+        "config_digest": run.config.digest,
+        "data": {"next_sample": run.step * run.config.batch_size, "num_clips": len(run.clips)},
+        "permits": list(run.permits),
+        # The whole random state: step s draws from SHA-256(seed:purpose:s) and from nothing else.
+        "random": {"next_step": run.step, "run_seed": run.seed},
+        "snapshot_root": run.clips.snapshot.merkle_root,
+        "torch": str(torch.__version__),
+        "vocabulary": list(run.vocabulary.words),
+    }
+    tensors = {
+        **named_under(run.model.state_dict(), "model"),
+        **named_under(run.averaged.state_dict(), "averaged"),
+        **named_under(_optimizer_tensors(run), "optimizer"),
+        **named_under(tokenizer_tensors(run.tokenizer), "tokenizer"),
+        **named_under(run.exposures.tensors(), "exposure"),
+        "losses": torch.tensor(run.losses, dtype=torch.float64),
+    }
+    path = save_checkpoint(run.folder, Checkpoint(step=run.step, state=state, tensors=tensors))
+    run.saved_step = run.step
+    return path
+
+
+def _begin(clips: ClearedClips, folder: Path, device: str, on_progress: Callable[[int], None]) -> TrainingRun:
+    config = clips.config
+    exposures = ExposureTable(len(clips))
+    tokenizer = fit_tokenizer(
+        _frames_for_fitting(clips, exposures, on_progress),
+        clip_shape=(config.num_frames, config.height, config.width),
+        patch_shape=(config.patch_frames, config.patch_height, config.patch_width),
+        num_components=config.num_components,
+    ).to(device)
+    vocabulary = build_vocabulary(span.caption for span in clips.spans)
+    seed = run_seed(clips.snapshot.merkle_root, config)
+    model = build_model(
+        config, num_components=tokenizer.num_components, num_ids=vocabulary.num_ids, device=device
+    )
+    model.initialise(generator_for(seed, "weights", 0))
+    return TrainingRun(
+        clips=clips,
+        folder=folder,
+        device=device,
+        seed=seed,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        model=model,
+        averaged=copy.deepcopy(model).requires_grad_(False),
+        optimizer=_build_optimizer(model, config),
+        exposures=exposures,
+    )
+
+
+def _frames_for_fitting(
+    clips: ClearedClips, exposures: ExposureTable, on_progress: Callable[[int], None]
+) -> Iterator[Tensor]:
+    for number, (index, sample) in enumerate(clips.stream(clips.config.tokenizer_clips), start=1):
+        exposures.note_frames(index, sample["frames_sha256"])
+        yield sample["frames_TCHW"]
+        on_progress(number)
+
+
+def _take_up(clips: ClearedClips, folder: Path, device: str, checkpoint: Checkpoint) -> TrainingRun:
+    config, state, tensors = clips.config, checkpoint.state, checkpoint.tensors
+    _check_same_run(clips, folder, state)
+    tokenizer = tokenizer_from_tensors(tensors_under(tensors, "tokenizer"), config).to(device)
+    vocabulary = Vocabulary(tuple(state["vocabulary"]))
+
+    def rebuilt(prefix: str) -> VideoDiT:
+        return model_from_tensors(
+            tensors_under(tensors, prefix), config, tokenizer=tokenizer, vocabulary=vocabulary, device=device
+        )
+
+    model = rebuilt("model")
+    optimizer = _build_optimizer(model, config)
+    _restore_optimizer(optimizer, model, tensors_under(tensors, "optimizer"))
+    exposures = ExposureTable(len(clips))
+    exposures.restore(tensors_under(tensors, "exposure"))
+    for index, frames_sha256 in exposures.frames_digests().items():
+        clips.frame_cache.expect(clips.spans[index].clip_id, frames_sha256)
+    return TrainingRun(
+        clips=clips,
+        folder=folder,
+        device=device,
+        seed=state["random"]["run_seed"],
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        model=model,
+        averaged=rebuilt("averaged").requires_grad_(False),
+        optimizer=optimizer,
+        exposures=exposures,
+        permits=list(state["permits"]),
+        step=checkpoint.step,
+        saved_step=checkpoint.step,
+        losses=tensors["losses"].tolist(),
+    )
+
+
+def _check_same_run(clips: ClearedClips, folder: Path, state: Mapping[str, Any]) -> None:
+    hint = "train in another folder, or remove this one to start again"
+    root = clips.snapshot.merkle_root
+    if state["snapshot_root"] != root:
+        raise CheckpointError(
+            f"checkpoint in {folder}: snapshot {state['snapshot_root'][:12]}, expected {root[:12]}", hint=hint
+        )
+    if state["config_digest"] != clips.config.digest:
+        raise CheckpointError(
+            f"checkpoint in {folder}: {_difference(state['config'], clips.config.to_dict())}", hint=hint
+        )
+
+
+def _difference(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Name the settings that differ, such as `batch_size is 32, expected 16`."""
+    names = [name for name in {**saved, **asked} if saved.get(name) != asked.get(name)]
+    return ", ".join(f"{name} is {saved.get(name)}, expected {asked.get(name)}" for name in names)
+
+
+def _build_optimizer(model: VideoDiT, config: TrainingConfig) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=_ADAM_BETAS,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def _optimizer_tensors(run: TrainingRun) -> dict[str, Tensor]:
+    """Return AdamW's moments and step counts as `<moment>.<parameter>`."""
+    return {
+        f"{moment}.{name}": value
+        for name, parameter in run.model.named_parameters()
+        for moment, value in run.optimizer.state[parameter].items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.AdamW, model: VideoDiT, tensors: Mapping[str, Tensor]) -> None:
+    moments = {
+        number: {
+            moment: tensors[f"{moment}.{name}"]
+            for moment in ("step", "exp_avg", "exp_avg_sq")
+            if f"{moment}.{name}" in tensors
+        }
+        for number, (name, _) in enumerate(model.named_parameters())
+    }
+    # Before the first step there are no moments to restore.
+    if any(moments.values()):
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
