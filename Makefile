@@ -42,6 +42,10 @@ format: $(STAMP) ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+.PHONY: docs
+docs: $(STAMP) ## Write docs/cli.md from the commands' help
+	$(BIN)/python .ci/cli_reference.py
+
 .PHONY: constraints
 constraints: $(STAMP) ## Pin the newest versions that work together, for each supported Python on PATH
 	$(BIN)/python .ci/pin_versions.py

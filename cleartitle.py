@@ -27,6 +27,9 @@ from db.errors import (
 
 __version__ = "0.1.0"
 
+# Must be set before torch is imported: threads that spin while they wait cost more than they save on few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _COMMANDS = {
     "init": ("governance.commands", "init", "Create or migrate a project folder."),
     "ingest": ("ingest.commands", "ingest", "Take footage in, with its rights."),

@@ -176,8 +176,13 @@ def clip_facts(
 
 
 def grant_relied_on(evidence: AssetEvidence) -> GrantRecord | None:
-    """Return the one grant of an asset; `None` if there is none, or if several contradict each other."""
-    return evidence.claims[0] if len({_terms(grant) for grant in evidence.claims}) == 1 else None
+    """Return the one grant of an asset; `None` if there is none, or if several contradict each other.
+
+    Of several that say the same, one whose document is on record comes first.
+    """
+    if len({_terms(grant) for grant in evidence.claims}) != 1:
+        return None
+    return next((grant for grant in evidence.claims if grant.evidence_sha256), evidence.claims[0])
 
 
 def _terms(grant: GrantRecord) -> tuple[Any, ...]:

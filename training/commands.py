@@ -37,19 +37,22 @@ def train(
     project = open_project(project_dir)
     config = _default_config() if config_path is None else load_config(config_path)
 
-    from training.licensed_run import train_on_snapshot
+    from training.licensed_run import LicensedRun, begin_run, complete_run
 
     model_name = name or f"{snapshot_name}-{config.digest[:8]}"
-    with progress("training", config.num_steps) as advance:
-        last: list[StepReport] = []
+    with progress("reading cleared clips", None) as advance:
+        begun = begin_run(project, snapshot_name, config, name=model_name, on_clip=advance)
+    last: list[StepReport] = []
+    if isinstance(begun, LicensedRun):
+        with progress("training", config.num_steps - begun.run.step) as advance:
 
-        def on_step(report: StepReport) -> None:
-            last[:] = [report]
-            advance(1)
+            def on_step(report: StepReport) -> None:
+                last[:] = [report]
+                advance(1)
 
-        trained = train_on_snapshot(
-            project, snapshot_name, config, name=model_name, on_clip=lambda _number: None, on_step=on_step
-        )
+            trained = complete_run(project, begun, on_step=on_step)
+    else:
+        trained = begun
     record = trained.record
     if as_json:
         facts = {"name": record.name, "weights_sha256": record.weights_sha256, "run_id": record.run_id}

@@ -36,6 +36,7 @@ from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.model import ARCHITECTURE
+from training.run import TrainingRun
 
 WEIGHTS_NAME = "model.safetensors"
 SIDECAR_NAME = "model.safetensors.c2pa"
@@ -60,19 +61,30 @@ def model_folder(project: Project, name: str) -> Path:
     return project.models / name
 
 
-def train_on_snapshot(
+@dataclass(frozen=True, kw_only=True)
+class LicensedRun:
+    """A run that was permitted and prepared; `complete_run` takes the steps that are left."""
+
+    name: str
+    run_id: str
+    snapshot: Snapshot
+    config: TrainingConfig
+    run: TrainingRun
+
+
+def begin_run(
     project: Project,
     snapshot_name: str,
     config: TrainingConfig,
     *,
     name: str,
     on_clip: Callable[[int], None],
-    on_step: Callable[[StepReport], None],
-) -> LicensedModel:
-    """Train the reference model on one snapshot and nothing else, and sign it. Takes up an interrupted run.
+) -> LicensedRun | LicensedModel:
+    """Open the snapshot, take a permit, and prepare or take up the run; a finished model is returned as it is.
 
-    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
-    not the sealed ones, `ConfigError` if the name belongs to a model of another run.
+    `on_clip` gets 1 for each clip that was read. Raises `SnapshotError` or `VerificationError` if the snapshot may not
+    be used, `NotCleared` if a clip's bytes are not the sealed ones, `ConfigError` if the name belongs to a model of
+    another run.
     """
     snapshot = open_snapshot(project, snapshot_name, now=utc_now())
     run_id = f"run-{digest_of({'snapshot': snapshot.merkle_root, 'config': config.digest})[:16]}"
@@ -88,15 +100,26 @@ def train_on_snapshot(
         public_key=load_permit_public_key(project.keys),
         cache_folder=project.decoded / run_id,
     )
-    compute = choose_compute()
-    run = prepare(clips, project.runs / run_id, device=str(compute.device), on_progress=on_clip)
-    with contextlib.closing(train_steps(run)) as steps:
+    run = prepare(
+        clips,
+        project.runs / run_id,
+        device=str(choose_compute().device),
+        on_progress=lambda _number: on_clip(1),
+    )
+    return LicensedRun(name=name, run_id=run_id, snapshot=snapshot, config=config, run=run)
+
+
+def complete_run(
+    project: Project, licensed: LicensedRun, *, on_step: Callable[[StepReport], None]
+) -> LicensedModel:
+    """Take the steps that are left, then sign the weights and put them on record."""
+    with contextlib.closing(train_steps(licensed.run)) as steps:
         for report in steps:
             on_step(report)
-    finished = finish(run, model_folder(project, name))
-    _sign(project, snapshot, finished, _statement(name, run_id, snapshot, config, finished))
+    finished = finish(licensed.run, model_folder(project, licensed.name))
+    _sign(project, licensed.snapshot, finished, _statement(licensed, finished))
     return LicensedModel(
-        _record_model(project, name, run_id, config, finished), finished.weights_path.parent, is_new=True
+        _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
 
 
@@ -137,16 +160,15 @@ def _record_start(
         )
 
 
-def _statement(
-    name: str, run_id: str, snapshot: Snapshot, config: TrainingConfig, finished: FinishedRun
-) -> ModelStatement:
+def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
+    snapshot, config = licensed.snapshot, licensed.config
     return ModelStatement(
-        name=name,
+        name=licensed.name,
         model_urn=model_urn(finished.weights_sha256),
         version=config.digest[:12],
         architecture=ARCHITECTURE,
         weights_sha256=finished.weights_sha256,
-        run_id=run_id,
+        run_id=licensed.run_id,
         num_parameters=finished.num_parameters,
         num_steps=config.num_steps,
         trained_at=utc_now(),
@@ -180,25 +202,23 @@ def _snapshot_ingredient(snapshot: Snapshot, trust: TrustAnchors) -> Ingredient:
     )
 
 
-def _record_model(
-    project: Project, name: str, run_id: str, config: TrainingConfig, finished: FinishedRun
-) -> ModelRecord:
+def _record_model(project: Project, licensed: LicensedRun, finished: FinishedRun) -> ModelRecord:
     consumed = [
         (row.clip_id, row.count, row.first_step, row.last_step)
         for row in finished.exposures
         if row.first_step is not None and row.last_step is not None
     ]
     columns = {
-        "name": name,
+        "name": licensed.name,
         "urn": model_urn(finished.weights_sha256),
         "weights_sha256": finished.weights_sha256,
         "num_parameters": finished.num_parameters,
-        "num_steps": config.num_steps,
+        "num_steps": licensed.config.num_steps,
     }
     with project.session() as session:
-        artefacts.replace_exposures(session, run_id, consumed)
-        artefacts.add_model(session, run_id=run_id, columns=columns)
+        artefacts.replace_exposures(session, licensed.run_id, consumed)
+        artefacts.add_model(session, run_id=licensed.run_id, columns=columns)
         session.flush()
-        record = artefacts.find_model(session, name)
+        record = artefacts.find_model(session, licensed.name)
     assert record is not None, "the row was just written"
     return record
