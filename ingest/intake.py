@@ -104,7 +104,8 @@ def _take_file(
     digest = file_digest(source.path)
     with project.session() as session:
         known = queries.find_asset(session, digest.sha256)
-        if known is not None and queries.has_embedding(session, known.id, encoder.identity.digest):
+        is_embedded = known is not None and queries.has_embedding(session, known.id, encoder.identity.digest)
+        if known is not None and is_embedded and store.has(digest.sha256, encoder.identity):
             is_new = _file_under(session, known.id, source.path, collection_id)
             intake = Intake.NEW if is_new else Intake.KNOWN
             return TakenFile(

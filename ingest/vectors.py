@@ -25,12 +25,16 @@ from ingest.encoders import Encoder, EncoderIdentity
 from ingest.errors import EncoderError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 _BATCH_FRAMES = 32
 _PREVIEW_SHORT_SIDE = 160
 _PREVIEW_QUALITY = 80
 _IDENTITY_KEY = b"cleartitle.encoder"
+_COLUMNS = ("pts", "seconds", "is_textured", "vector", "preview")
+_SEARCHED = ["seconds", "is_textured", "vector"]
+_AGAIN = "delete the file and ingest the footage again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +161,7 @@ class VectorStore:
         path = self.path(asset_sha256, identity)
         with durable_file(path) as staged:
             # Neither unit vectors nor JPEGs get smaller.
-            pq.write_table(table, staged, compression="none", use_dictionary=False)
+            pq.write_table(table, staged, compression="none", use_dictionary=False, write_page_checksum=True)
         return path
 
     def read(self, asset_sha256: str, identity: EncoderIdentity) -> FrameVectors:
@@ -165,17 +169,7 @@ class VectorStore:
 
         Raises `EncoderError` if they are missing, damaged, or were made by another encoder.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.path(asset_sha256, identity)
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as exc:
-            raise EncoderError(
-                f"vectors of asset {asset_sha256[:16]} cannot be read: {exc}", hint="ingest the footage again"
-            ) from exc
-        self._check_identity(path, table.schema.metadata, identity)
+        table = self._read_columns(asset_sha256, identity, None)
         return FrameVectors(
             pts_N=table["pts"].to_numpy(),
             seconds_N=table["seconds"].to_numpy(),
@@ -184,16 +178,39 @@ class VectorStore:
             previews=tuple(table["preview"].to_pylist()),
         )
 
+    def _read_columns(
+        self, asset_sha256: str, identity: EncoderIdentity, columns: list[str] | None
+    ) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path(asset_sha256, identity)
+        try:
+            table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+            self._check_identity(path, table.schema.metadata, identity)
+            if missing := set(columns or _COLUMNS) - set(table.column_names):
+                raise EncoderError(f"{path}: has no column {min(missing)}", hint=_AGAIN)
+        except (OSError, pa.ArrowInvalid, KeyError, ValueError) as exc:
+            raise EncoderError(
+                f"vectors of asset {asset_sha256[:16]} cannot be read: {exc}", hint=_AGAIN
+            ) from exc
+        return table
+
     def blocks(
         self, assets: Sequence[str], identity: EncoderIdentity, *, max_rows: int = 250_000
     ) -> Iterator[VectorBlock]:
-        """Yield the textured rows of `assets` in blocks of about `max_rows`: memory is bounded by the block."""
-        waiting: list[tuple[str, FrameVectors]] = []
+        """Yield the textured rows of `assets` in blocks of whole assets.
+
+        A block ends once it has `max_rows`: memory is bounded by that and one asset. Raises like `read`.
+        """
+        waiting: list[tuple[str, NDArray[np.float64], NDArray[np.float16]]] = []
         num_rows = 0
         for asset in assets:
-            vectors = self.read(asset, identity)
-            waiting.append((asset, vectors))
-            num_rows += vectors.num_textured_rows
+            table = self._read_columns(asset, identity, _SEARCHED)
+            is_textured = table["is_textured"].to_numpy()
+            vectors_ND = _matrix(table["vector"], identity.dim)[is_textured]
+            waiting.append((asset, table["seconds"].to_numpy()[is_textured], vectors_ND))
+            num_rows += len(vectors_ND)
             if num_rows >= max_rows:
                 yield _block(waiting)
                 waiting, num_rows = [], 0
@@ -215,11 +232,10 @@ def _matrix(column: Any, dim: int) -> NDArray[np.float16]:
     return np.asarray(flat, dtype=np.float16).reshape(-1, dim)
 
 
-def _block(waiting: Sequence[tuple[str, FrameVectors]]) -> VectorBlock:
-    masks = [vectors.is_textured_N for _, vectors in waiting]
+def _block(waiting: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float16]]]) -> VectorBlock:
     return VectorBlock(
-        assets=tuple(asset for asset, _ in waiting),
-        asset_N=np.repeat(np.arange(len(waiting)), [int(mask.sum()) for mask in masks]),
-        seconds_N=np.concatenate([v.seconds_N[m] for (_, v), m in zip(waiting, masks, strict=True)]),
-        vectors_ND=np.concatenate([v.vectors_ND[m] for (_, v), m in zip(waiting, masks, strict=True)]),
+        assets=tuple(asset for asset, _, _ in waiting),
+        asset_N=np.repeat(np.arange(len(waiting)), [len(seconds) for _, seconds, _ in waiting]),
+        seconds_N=np.concatenate([seconds for _, seconds, _ in waiting]),
+        vectors_ND=np.concatenate([vectors for _, _, vectors in waiting]),
     )

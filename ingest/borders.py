@@ -1,0 +1,101 @@
+"""Borders and empty frames: what is cut off a frame, or kept out of the index, before it is compared.
+
+Letterbox and pillarbox bars would otherwise be a large part of what the encoder sees, and frames without
+texture (black, fades, a bare wall) look like each other whatever film they come from.
+
+Shapes: T frames, H and W pixels; boxes are (top, bottom, left, right), end exclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FRAME_RULES = "borders-1"
+"""Names the rules of this module; vectors prepared under other rules are not comparable."""
+
+_BAR_DARK = 30
+_BAR_LIGHT = 232
+"""Bars are nearly black (limited-range black is 16, plus coding noise) or nearly white, in 8-bit luma."""
+_BAR_SPREAD = 6
+"""The most that 98 % of the pixels of a bar's row differ from each other."""
+_MIN_CONTENT = 0.3
+"""A box narrower or lower than this share of the frame is a dark scene, not a frame with bars."""
+_GATE_SIDE = 64
+_MIN_TEXTURE = 2.0
+"""Mean absolute luma step between neighbours at 64 x 64; docs/matching.md has the measurement."""
+
+
+@dataclass(frozen=True)
+class ContentBox:
+    """The part of a frame inside its borders, in pixels, end exclusive."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def crop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the inside of `image` (HWC or HW) as a contiguous array."""
+        return np.ascontiguousarray(image[self.top : self.bottom, self.left : self.right])
+
+
+def luma(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the BT.601 luma of an RGB picture, HWC uint8 to HW uint8."""
+    weights_C = np.array([77, 150, 29], dtype=np.uint32)
+    return np.asarray((image @ weights_C) >> 8, dtype=np.uint8)
+
+
+def content_box(images: Sequence[NDArray[np.uint8]]) -> ContentBox:
+    """Find the box inside the bars that all `images` (RGB HWC, one shape, at least one) share.
+
+    A bar must be there in every frame: dark scenes are cut no further than the brightest of them.
+    """
+    height, width = images[0].shape[:2]
+    top, bottom, left, right = height, 0, width, 0
+    for image in images:
+        grey_HW = luma(image)
+        first_row, end_row = _inside(_is_bar(grey_HW))
+        first_column, end_column = _inside(_is_bar(grey_HW.T))
+        top, bottom = min(top, first_row), max(bottom, end_row)
+        left, right = min(left, first_column), max(right, end_column)
+    if bottom - top < _MIN_CONTENT * height:
+        top, bottom = 0, height
+    if right - left < _MIN_CONTENT * width:
+        left, right = 0, width
+    return ContentBox(top=top, bottom=bottom, left=left, right=right)
+
+
+def texture(image: NDArray[np.uint8]) -> float:
+    """Measure the texture of an RGB picture: mean absolute luma step between neighbours at 64 x 64."""
+    from PIL import Image
+
+    small = Image.fromarray(luma(image)).resize((_GATE_SIDE, _GATE_SIDE), Image.Resampling.BOX)
+    grey = np.asarray(small, dtype=np.int16)
+    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+
+def is_textured(image: NDArray[np.uint8]) -> bool:
+    """Say whether an RGB picture has enough in it to be recognised by."""
+    return texture(image) >= _MIN_TEXTURE
+
+
+def _is_bar(grey_HW: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark the rows that a bar could consist of: nearly one colour, and that nearly black or white."""
+    low_H, middle_H, high_H = np.percentile(grey_HW, (1, 50, 99), axis=1)
+    is_plain_H = (high_H - low_H) <= _BAR_SPREAD
+    return np.asarray(is_plain_H & ((middle_H <= _BAR_DARK) | (middle_H >= _BAR_LIGHT)))
+
+
+def _inside(is_bar_H: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first row that is no bar and the end of the last; all bars: an empty box at the middle."""
+    content = np.flatnonzero(~is_bar_H)
+    if len(content) == 0:
+        return len(is_bar_H) // 2, len(is_bar_H) // 2
+    return int(content[0]), int(content[-1]) + 1
