@@ -3,7 +3,8 @@
 One file for each asset and encoder, at `<encoder digest, 16 digits>/<asset digest, 2 digits>/<asset digest>.parquet`.
 The files are the truth; any index is built from them. A row is one sampled frame: its time, its unit vector in
 half precision, whether it has texture enough to be compared, and a small grey picture (JPEG) for a closer look at
-candidates.
+candidates. Where footage is scanned at a higher rate than it is embedded, a row also holds the stills up to the next
+row: pictures of fast motion agree with themselves only if they lie close together in time.
 
 Shapes: N rows, D dimensions.
 """
@@ -14,13 +15,14 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from db.files import durable_file
-from ingest.borders import content_box, is_textured, luma
+from ingest.borders import ContentBox, content_box, is_textured, luma
 from ingest.encoders import Encoder, EncoderIdentity
 from ingest.errors import EncoderError
 
@@ -30,11 +32,27 @@ if TYPE_CHECKING:
 
 _BATCH_FRAMES = 32
 _PREVIEW_SHORT_SIDE = 160
+_STILL_SHORT_SIDE = 128
 _PREVIEW_QUALITY = 80
 _IDENTITY_KEY = b"cleartitle.encoder"
-_COLUMNS = ("pts", "seconds", "is_textured", "vector", "preview")
+_COLUMNS = ("pts", "seconds", "is_textured", "vector", "preview", "stills")
 _SEARCHED = ["seconds", "is_textured", "vector"]
 _AGAIN = "delete the file and ingest the footage again"
+
+
+STILLS_PER_SECOND = Fraction(8)
+"""The rate to scan footage with, so that the pictures of a copy and its original lie at most 1/16 s apart. At 2 a
+second some copies with fast motion agree less than other takes in the same room do (docs/matching.md)."""
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture between two sampled frames."""
+
+    seconds: float
+    """Since the first frame."""
+    jpeg: bytes
+    """Grey, inside the borders, short side 128 pixels or less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +66,8 @@ class FrameVectors:
     vectors_ND: NDArray[np.float16]
     previews: tuple[bytes, ...]
     """Grey JPEGs inside the borders, short side 160 pixels or less."""
+    stills: tuple[Still, ...] = ()
+    """In order of time, none before the first row; empty where every scanned picture is a row."""
 
     @property
     def num_rows(self) -> int:
@@ -61,10 +81,19 @@ class FrameVectors:
 
 
 class VectorsBuilder:
-    """Takes sampled pictures in order and embeds them in batches; holds one batch of pictures at a time."""
+    """Takes sampled pictures in order and embeds them in batches; holds one batch of pictures at a time.
 
-    def __init__(self, encoder: Encoder) -> None:
+    With `samples_per_second` given, pictures may come more often: the first at or after each tick is a row, the others
+    are kept as stills.
+    """
+
+    def __init__(self, encoder: Encoder, *, samples_per_second: Fraction | None = None) -> None:
         self._encoder = encoder
+        self._samples_per_second = samples_per_second
+        self._last_tick = -1
+        self._box: ContentBox | None = None
+        self._waiting_stills: list[tuple[float, NDArray[np.uint8]]] = []
+        self._stills: list[Still] = []
         self._waiting: list[tuple[int, float, NDArray[np.uint8]]] = []
         self._pts: list[int] = []
         self._seconds: list[float] = []
@@ -74,6 +103,9 @@ class VectorsBuilder:
 
     def push(self, pts: int, seconds: float, image: NDArray[np.uint8]) -> None:
         """Take the next sampled frame, RGB HWC uint8."""
+        if not self._is_sampled(seconds):
+            self._waiting_stills.append((seconds, luma(image)))
+            return
         self._waiting.append((pts, seconds, image))
         if len(self._waiting) == _BATCH_FRAMES:
             self._embed_waiting()
@@ -88,28 +120,48 @@ class VectorsBuilder:
             is_textured_N=np.array(self._is_textured, dtype=np.bool_),
             vectors_ND=np.concatenate(self._vectors) if self._vectors else np.empty((0, dim), np.float16),
             previews=tuple(self._previews),
+            stills=tuple(self._stills),
         )
+
+    def _is_sampled(self, seconds: float) -> bool:
+        if self._samples_per_second is None:
+            return True
+        # A microsecond, because seconds are rounded: the frame on the tick belongs to it.
+        tick = int((seconds + 1e-6) * self._samples_per_second)
+        is_new = tick > self._last_tick
+        self._last_tick = tick
+        return is_new
 
     def _embed_waiting(self) -> None:
         if not self._waiting:
+            self._keep_stills()
             return
         # The frames of one asset have one shape; bars that all of a batch share are bars, not a dark scene.
-        box = content_box([image for _, _, image in self._waiting])
+        self._box = box = content_box([image for _, _, image in self._waiting])
         insides = [box.crop(image) for _, _, image in self._waiting]
         self._vectors.append(self._encoder.embed(insides).astype(np.float16))
         for (pts, seconds, _), inside in zip(self._waiting, insides, strict=True):
             self._pts.append(pts)
             self._seconds.append(seconds)
             self._is_textured.append(is_textured(inside))
-            self._previews.append(_preview(inside))
+            self._previews.append(_jpeg(luma(inside), _PREVIEW_SHORT_SIDE))
         self._waiting.clear()
+        self._keep_stills()
+
+    def _keep_stills(self) -> None:
+        for seconds, grey_HW in self._waiting_stills:
+            assert self._box is not None, (
+                "the first picture is a row, and stills are kept after a batch of rows"
+            )
+            self._stills.append(Still(seconds, _jpeg(self._box.crop(grey_HW), _STILL_SHORT_SIDE)))
+        self._waiting_stills.clear()
 
 
-def _preview(image: NDArray[np.uint8]) -> bytes:
+def _jpeg(grey_HW: NDArray[np.uint8], short_side: int) -> bytes:
     from PIL import Image
 
-    picture = Image.fromarray(luma(image))
-    scale = _PREVIEW_SHORT_SIDE / min(picture.size)
+    picture = Image.fromarray(grey_HW)
+    scale = short_side / min(picture.size)
     if scale < 1:
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.BOX)
@@ -156,6 +208,7 @@ class VectorStore:
                 "is_textured": pa.array(vectors.is_textured_N),
                 "vector": pa.FixedSizeListArray.from_arrays(flat, identity.dim),
                 "preview": pa.array(vectors.previews, type=pa.binary()),
+                "stills": pa.array(_by_row(vectors), type=_still_type()),
             }
         ).replace_schema_metadata({_IDENTITY_KEY: json.dumps(asdict(identity), sort_keys=True)})
         path = self.path(asset_sha256, identity)
@@ -176,6 +229,7 @@ class VectorStore:
             is_textured_N=table["is_textured"].to_numpy(),
             vectors_ND=_matrix(table["vector"], identity.dim),
             previews=tuple(table["preview"].to_pylist()),
+            stills=tuple(Still(**still) for row in table["stills"].to_pylist() for still in row),
         )
 
     def _read_columns(
@@ -225,6 +279,21 @@ class VectorStore:
             raise EncoderError(
                 f"{path}: vectors of {name} cannot be compared with vectors of {identity.name}"
             )
+
+
+def _still_type() -> pa.ListType[Any]:
+    import pyarrow as pa
+
+    return pa.list_(pa.struct([("seconds", pa.float64()), ("jpeg", pa.binary())]))
+
+
+def _by_row(vectors: FrameVectors) -> list[list[dict[str, Any]]]:
+    """Give each still to the last row before it."""
+    rows: list[list[dict[str, Any]]] = [[] for _ in vectors.seconds_N]
+    for still in vectors.stills:
+        row = int(np.searchsorted(vectors.seconds_N, still.seconds, side="right")) - 1
+        rows[row].append(asdict(still))
+    return rows
 
 
 def _matrix(column: Any, dim: int) -> NDArray[np.float16]:
