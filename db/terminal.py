@@ -58,6 +58,17 @@ def say(text: str = "") -> None:
     click.echo(safe_text(text))
 
 
+def say_field(label: str, text: str, *, width: int = 10) -> None:
+    """Print a labelled text, made safe and wrapped to 100 columns with the text in a column of its own."""
+    import textwrap
+
+    lines = textwrap.wrap(
+        safe_text(text), _WIDTH - width, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+    for number, line in enumerate(lines):
+        click.echo(f"{label if number == 0 else '':<{width}}{line}")
+
+
 def note(text: str) -> None:
     """Print one line beside the result (stderr), made safe."""
     click.echo(safe_text(text), err=True)

@@ -18,6 +18,7 @@ from db.terminal import (
     progress,
     project_option,
     say,
+    say_field,
     say_json,
     say_table,
 )
@@ -176,8 +177,8 @@ def _print_findings(findings: list[Finding], limit: int | None) -> None:
         say()
     for finding in findings[:limit]:
         say(f"{finding.code}: {finding.subject}")
-        say(f"    {finding.message}")
-        say(f"    remedy: {finding.remedy}")
+        say_field("", finding.message, width=4)
+        say_field("    remedy", finding.remedy, width=12)
     if limit is not None and len(findings) > limit:
         say(f"... and {len(findings) - limit} more; --all lists them")
 
@@ -246,18 +247,18 @@ def _print_explanation(explanation: Explanation) -> None:
     heading(f"clip {clip.clip_id}: {clock_text(clip.start_seconds)} to {clock_text(clip.end_seconds)}")
     say(f"file      {evidence.paths[0] if evidence.paths else '(no path)'}")
     say(f"sha256    {evidence.asset.sha256}")
-    for decision in explanation.current or ():
+    for decision in explanation.current:
         _print_decision(decision)
     if not explanation.current:
-        say("outcome   not decided: run `cleartitle clear --policy NAME`")
+        say_field("outcome", "not decided: run `cleartitle clear --policy NAME`")
     heading("Rights")
     for grant in evidence.claims:
-        say(f"{grant.license_expression} from {grant.rights_holder or '(holder not stated)'}: {grant.title}")
+        say_field("grant", f"{grant.license_expression} from {grant.rights_holder or '(holder not stated)'}")
+        say_field("title", grant.title)
         until = "no end stated" if grant.valid_to is None else f"until {rfc3339(grant.valid_to)}"
-        say(f"    uses {', '.join(grant.permitted_uses) or 'not stated'}; {until}")
-        say(
-            f"    row {grant.row_number} of table {grant.table_sha256[:16]}, evidence {grant.evidence_sha256 or 'none'}"
-        )
+        say_field("terms", f"uses {', '.join(grant.permitted_uses) or 'not stated'}; {until}")
+        say_field("row", f"{grant.row_number} of rights table {grant.table_sha256}")
+        say_field("evidence", grant.evidence_sha256 or "none")
     if not evidence.claims:
         say("no rights row speaks of this file")
     _print_matches(explanation)
@@ -265,17 +266,17 @@ def _print_explanation(explanation: Explanation) -> None:
 
 def _print_decision(decision: DecisionRecord) -> None:
     ruling = decision.ruling
-    say(f"outcome   {ruling.outcome.value} under {ruling.policy_name} {ruling.policy_version}")
-    say(f"decided   {rfc3339(decision.recorded_at)}, as of {rfc3339(decision.as_of)}")
+    say_field("outcome", f"{ruling.outcome.value} under {ruling.policy_name} {ruling.policy_version}")
+    say_field("decided", f"{rfc3339(decision.recorded_at)}, as of {rfc3339(decision.as_of)}")
     for reason in ruling.reasons:
-        say(f"rule      {reason['rule']} ({reason['code']}): {reason['because']}")
+        say_field("rule", f"{reason['rule']} ({reason['code']}): {reason['because']}")
         if reason["remedy"]:
-            say(f"remedy    {reason['remedy']}")
+            say_field("remedy", reason["remedy"])
     if decision.expires_at is not None:
-        say(f"expires   {rfc3339(decision.expires_at)}")
+        say_field("expires", rfc3339(decision.expires_at))
     for group in ("grant", "matches"):
         facts = ", ".join(f"{name}={_fact(value)}" for name, value in ruling.facts[group].items())
-        say(f"facts     {group}: {facts}")
+        say_field("facts", f"{group}: {facts}")
 
 
 def _fact(value: Any) -> str:

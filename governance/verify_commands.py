@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from db.errors import AnsweredNo, AnsweredUndecided
-from db.terminal import clock_text, heading, json_option, progress, project_option, say, say_json, say_table
+from db.terminal import clock_text, heading, json_option, progress, project_option, say_field, say_json
 
 if TYPE_CHECKING:
     from governance.chain import ChainOfTitle
@@ -91,37 +91,36 @@ def _answer(verdicts: Sequence[Verdict]) -> None:
 def _print_verdict(verdict: Verdict) -> None:
     heading(f"{verdict.outcome.name.replace('_', ' ')}  {verdict.path}")
     for failure in verdict.failures:
-        say(f"  {failure.code}: {failure.reason}")
+        _say(failure.code, failure.reason)
     if verdict.credentials is not None:
         credentials = verdict.credentials
-        say(f"  signed by   {credentials.signer}, with {credentials.claim_generator} ({credentials.state})")
+        _say("signed by", f"{credentials.signer}, with {credentials.claim_generator} ({credentials.state})")
     if verdict.chain is not None:
         _print_chain(verdict.chain)
     for remark in verdict.remarks:
-        say(f"  note: {remark}")
+        _say("note", remark)
     for item in verdict.not_checked:
-        say(f"  not checked: {item}")
+        _say("not checked", item)
+
+
+def _say(label: str, text: str) -> None:
+    # A failure code may be longer than the column; two spaces keep it apart from its reason.
+    say_field(f"  {label}", text, width=max(15, len(label) + 4))
 
 
 def _print_chain(chain: ChainOfTitle) -> None:
     model, snapshot = chain.model, chain.snapshot
     if model is not None:
-        say(f"  model       {model.name}, {model.num_parameters:,} parameters, {model.num_steps:,} steps")
-        say(f"              weights sha256 {model.weights_sha256}")
-    say(f"  snapshot    {snapshot.name}, {snapshot.num_clips} clips, {clock_text(snapshot.duration_seconds)}")
-    say(f"              Merkle root {snapshot.merkle_root}")
-    say(f"  policy      {snapshot.policy_name} {snapshot.policy_version}, sha256 {snapshot.policy_digest}")
-    say("  licences")
+        _say("model", f"{model.name}, {model.num_parameters:,} parameters, {model.num_steps:,} steps")
+        _say("", f"weights sha256 {model.weights_sha256}")
+    _say("snapshot", f"{snapshot.name}, {snapshot.num_clips} clips, {clock_text(snapshot.duration_seconds)}")
+    _say("", f"Merkle root {snapshot.merkle_root}")
+    _say("policy", f"{snapshot.policy_name} {snapshot.policy_version}")
+    _say("", f"sha256 {snapshot.policy_digest}")
     total = snapshot.duration_seconds or 1.0
-    say_table(
-        ("  licence", "clips>", "footage>", "share>"),
-        [
-            (
-                f"  {share.license_expression}",
-                share.num_clips,
-                clock_text(share.duration_seconds),
-                f"{share.duration_seconds / total:.1%}",
-            )
-            for share in snapshot.licences
-        ],
-    )
+    for number, share in enumerate(snapshot.licences):
+        footage = f"{share.duration_seconds / total:6.1%}  {clock_text(share.duration_seconds):>9}"
+        _say(
+            "licences" if number == 0 else "",
+            f"{footage}  {share.num_clips} clips  {share.license_expression}",
+        )

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from db.errors import ConfigError, RefusedError, UndecidedError
 from db.project import CONFIG_NAME
-from db.terminal import heading, note, say
+from db.terminal import heading, note, say, say_field
 
 POLICY = "commercial-training"
 SNAPSHOT = "demo"
@@ -101,15 +101,36 @@ def run_demo(folder: Path) -> None:
     step("What must not be contained", "ingest", "reference", "--reference", "blocked")
     step("Footage in, with its rights", "ingest", "footage", "--rights", "footage/rights.csv")
     step("Which clips may train?", "clear", "--policy", POLICY)
-    step("What is in the library?", "audit", "--all", expected=1)
+    step("What is in the library, and what is wrong?", "audit", expected=1)
     step("Why is that one out?", "why", "footage/holiday.mp4")
     step("Freeze what is cleared", "snapshot", "seal", SNAPSHOT, "--policy", POLICY)
     step("Train on that and nothing else", "train", "--snapshot", SNAPSHOT, "--name", MODEL)
     clip = _generated(step)
     model = f"store/models/{MODEL}/model.safetensors"
     document = f"store/snapshots/{SNAPSHOT}/snapshot.json"
+    _say_kept_out(folder)
     step("From the clip back to the licences", "verify", clip, "--weights", model, "--snapshot", document)
     note(f"everything is in {folder}; look at {folder / 'store' / 'models' / MODEL}")
+
+
+def _say_kept_out(folder: Path) -> None:
+    from db.decisions import current_decisions
+    from db.project import open_project
+    from db.queries import asset_paths
+    from db.vocabularies import Outcome
+
+    kept_out: dict[str, dict[str, None]] = {}
+    with open_project(folder).session() as session:
+        for decision in current_decisions(session, POLICY):
+            if decision.ruling.outcome is not Outcome.CLEARED:
+                (path, *_) = asset_paths(session, [decision.clip.asset_id])[decision.clip.asset_id]
+                first = decision.ruling.reasons[0]
+                reasons = kept_out.setdefault(Path(path).name, {})
+                reasons[f"{decision.ruling.outcome.value}, {first['code']}: {first['because']}"] = None
+    heading("Kept out of the snapshot")
+    for name, reasons in sorted(kept_out.items()):
+        for reason in reasons:
+            say_field(name, reason, width=14)
 
 
 def _generated(step: _Steps) -> str:
