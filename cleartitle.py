@@ -7,11 +7,15 @@ are set here and nowhere else: 0 yes, 1 a definite no, 2 usage or configuration,
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -50,8 +54,37 @@ _COMMANDS = {
 }
 
 
+class _ClosedPipeError(Exception):
+    """Whoever read our output has stopped."""
+
+
+@contextlib.contextmanager
+def _closed_pipes_named() -> Iterator[None]:
+    """Keep a closed pipe from click and rich: both make it an exit with 1, which would read as a finding."""
+    try:
+        yield
+    except BrokenPipeError as exc:
+        raise _ClosedPipeError from exc
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):
+            raise _ClosedPipeError from exc
+        raise
+
+
 class LazyGroup(click.Group):
     """A group whose sub-commands are imported when they are called, not when help is shown."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the arguments; this is also where help is printed."""
+        with _closed_pipes_named():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a sub-command."""
+        with _closed_pipes_named():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the work."""
@@ -85,7 +118,19 @@ def main(verbose: int) -> None:
 
 def run() -> None:
     """Run the command line and leave with the exit code of the contract."""
+    _open_standard_streams()
     sys.exit(_exit_code())
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller closed (`>&-`) on the null device, so that no file of ours gets its number."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _exit_code() -> int:
@@ -101,18 +146,24 @@ def _exit_code() -> int:
     except click.ClickException as exc:
         exc.show()
         return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except _ClosedPipeError:
+        return _leave_closed_pipe()
     except Error as exc:
         return _explain(exc)
     except OSError as exc:
-        _say_error(f"{exc.strerror or exc}: {exc.filename}" if exc.filename else str(exc), None)
+        hint = "make room and run the same command again" if exc.errno == errno.ENOSPC else None
+        _say_error(f"{exc.strerror or exc}: {exc.filename}" if exc.filename else str(exc), hint)
         return 3
     except Exception:  # the process edge: a crash must not look like a finding
         traceback.print_exc()
         click.echo("cleartitle: this is our bug; please report it with the lines above", err=True)
         return 70
+
+
+def _leave_closed_pipe() -> int:
+    """Make sure that nothing more is written to whoever stopped reading, at shutdown either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 141
 
 
 def _explain(error: Error) -> int:

@@ -147,6 +147,11 @@ def find_model(session: Session, name: str) -> ModelRecord | None:
     return next((model for model in list_models(session) if model.name == name), None)
 
 
+def has_output(session: Session, urn: str) -> bool:
+    """Return whether a generated clip is on record."""
+    return session.scalar(select(models.OutputClip.id).where(models.OutputClip.urn == urn)) is not None
+
+
 def add_output(session: Session, *, model_id: int, columns: Mapping[str, Any]) -> None:
     """Record a generated clip that was signed and verified."""
     row = models.OutputClip(model_id=model_id, recorded_at=utc_now(), **columns)

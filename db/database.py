@@ -68,6 +68,14 @@ def migrate(url: str | URL) -> None:
         raise UndecidedError(f"database cannot be migrated: {exc.orig}") from exc
 
 
+def _advice(dialect: str) -> str:
+    if dialect == "sqlite":  # which says "disk I/O error" when there is no room for its log
+        return (
+            "the project folder must be writable and the disk must have room; then run the same command again"
+        )
+    return "check [database] url in cleartitle.toml, or CLEARTITLE_DATABASE_URL"
+
+
 def check_schema(engine: Engine) -> None:
     """Refuse a database that is missing, unreachable, or not at the schema this version was built for."""
     from alembic.runtime.migration import MigrationContext
@@ -79,7 +87,7 @@ def check_schema(engine: Engine) -> None:
             found = MigrationContext.configure(connection).get_current_revision()
     except (OperationalError, DBAPIError) as exc:
         raise UndecidedError(
-            f"database cannot be opened: {exc.orig}", hint="check [database] url in cleartitle.toml"
+            f"database cannot be opened: {exc.orig}", hint=_advice(engine.dialect.name)
         ) from exc
     if found != newest:
         raise UndecidedError(

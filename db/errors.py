@@ -28,6 +28,10 @@ class UndecidedError(Error):
     """The question could not be decided: unreadable media, no manifest, a missing database or dependency."""
 
 
+class ConflictError(UndecidedError):
+    """Another process recorded the same thing at the same moment; nothing was written, and trying again helps."""
+
+
 class AnsweredNo(RefusedError):
     """The answer is no and has already been printed; nothing more is to be said."""
 

@@ -20,6 +20,8 @@ from db.vocabularies import CollectionKind
 
 LIBRARY = "library"
 
+_NAME_CHARACTERS = 128
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewClip:
@@ -30,13 +32,22 @@ class NewClip:
     end_pts: int
     start_seconds: float
     end_seconds: float
+    num_textured_samples: int
 
 
 def ensure_collection(session: Session, name: str, kind: CollectionKind) -> int:
     """Return the id of the collection `name`, creating it where needed.
 
-    Raises `ConfigError` if the name is taken by a collection of the other kind.
+    Raises `ConfigError` if the name is taken by a collection of the other kind, empty, too long or unprintable.
     """
+    if not name.strip() or len(name) > _NAME_CHARACTERS or not name.isprintable():
+        raise ConfigError(
+            f"collection name {name[:40]!r}: expected 1 to {_NAME_CHARACTERS} printable characters"
+        )
+    if (name == LIBRARY) is not (kind is CollectionKind.LIBRARY):
+        raise ConfigError(
+            f"{name!r} is reserved for the library itself; give the {kind.value} set another name"
+        )
     row = session.scalar(select(models.Collection).where(models.Collection.name == name))
     if row is None:
         row = models.Collection(name=name, kind=kind, recorded_at=utc_now())
@@ -85,16 +96,21 @@ def add_membership(session: Session, collection_id: int, asset_id: int) -> bool:
     return True
 
 
-def reject_file(session: Session, *, path: str, code: str, detail: str) -> bool:
-    """Record that a file did not become an asset; return whether that was not known yet."""
+def reject_file(session: Session, *, collection_id: int, path: str, code: str, detail: str) -> bool:
+    """Record that a file offered for a collection did not become an asset; return whether that was not known yet."""
     where = (
+        models.RejectedFile.collection_id == collection_id,
         models.RejectedFile.path == path,
         models.RejectedFile.code == code,
         models.RejectedFile.detail == detail,
     )
     if session.scalar(select(models.RejectedFile.id).where(*where)) is not None:
         return False
-    session.add(models.RejectedFile(path=path, code=code, detail=detail, recorded_at=utc_now()))
+    session.add(
+        models.RejectedFile(
+            collection_id=collection_id, path=path, code=code, detail=detail, recorded_at=utc_now()
+        )
+    )
     record_event(session, "file.rejected", path, {"code": code, "detail": detail})
     return True
 
@@ -164,19 +180,15 @@ def add_grant(session: Session, *, digest: str, columns: Mapping[str, Any]) -> i
     return row.id
 
 
-def add_claim(session: Session, *, asset_path_id: int, grant_id: int | None) -> bool:
+def add_claim(session: Session, *, asset_path_id: int, table_path: str, grant_id: int | None) -> bool:
     """Claim a grant for the asset at a path, or withdraw the claim; return whether that changed what is in force."""
-    newest = session.scalar(
-        select(models.Claim)
-        .where(models.Claim.asset_path_id == asset_path_id)
-        .order_by(models.Claim.id.desc())
-        .limit(1)
-    )
-    if (None if newest is None else newest.grant_id) == grant_id:
+    newest = _newest_claim(session, asset_path_id)
+    if newest is not None and newest.grant_id == grant_id:
         return False
     session.add(
         models.Claim(
             asset_path_id=asset_path_id,
+            table_path=table_path,
             grant_id=grant_id,
             supersedes_id=None if newest is None else newest.id,
             recorded_at=utc_now(),
@@ -187,6 +199,26 @@ def add_claim(session: Session, *, asset_path_id: int, grant_id: int | None) -> 
     )
     record_event(session, kind, str(asset_path_id), {"grant_id": grant_id})
     return True
+
+
+def drop_claim(session: Session, *, asset_path_id: int, table_path: str) -> bool:
+    """Withdraw the claim at a path if the table that made it speaks of the path no more; return whether it did.
+
+    What another table claims stays.
+    """
+    newest = _newest_claim(session, asset_path_id)
+    if newest is None or newest.grant_id is None or newest.table_path != table_path:
+        return False
+    return add_claim(session, asset_path_id=asset_path_id, table_path=table_path, grant_id=None)
+
+
+def _newest_claim(session: Session, asset_path_id: int) -> models.Claim | None:
+    return session.scalar(
+        select(models.Claim)
+        .where(models.Claim.asset_path_id == asset_path_id)
+        .order_by(models.Claim.id.desc())
+        .limit(1)
+    )
 
 
 def ensure_encoder(session: Session, *, digest: str, columns: Mapping[str, Any]) -> int:
@@ -221,10 +253,13 @@ def add_embedding(
 
 
 def add_matches(session: Session, matches: Sequence[Mapping[str, Any]]) -> int:
-    """Record matches (columns of the match table, lower asset id first); return how many were new."""
+    """Record matches (columns of the match table, lower asset id first); return how many were new.
+
+    The same seconds found with another encoder are the same match: the detector's pictures decided, not the encoder.
+    """
     num_new = 0
     for columns in matches:
-        keys = ("asset_id", "other_id", "detector_digest", "start_seconds", "other_start_seconds")
+        keys = set(columns) - {"score", "num_votes", "encoder_id"}
         where = [getattr(models.Match, key) == columns[key] for key in keys]
         if session.scalar(select(models.Match.id).where(*where)) is None:
             session.add(models.Match(**columns, recorded_at=utc_now()))

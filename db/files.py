@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -27,10 +26,11 @@ def durable_file(path: Path) -> Iterator[Path]:
     If the block raises, the temporary file is removed and `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path.parent, f".{path.stem}.", path.suffix, Path.unlink)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
     staged = Path(name)
     try:
+        _lock(descriptor)
         yield staged
         # mkstemp is private to the user; the finished file gets the usual rights.
         staged.chmod(0o666 & ~_umask())
@@ -39,6 +39,8 @@ def durable_file(path: Path) -> Iterator[Path]:
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
     sync_folder(path.parent)
 
 
@@ -46,16 +48,61 @@ def durable_file(path: Path) -> Iterator[Path]:
 def staged_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder`; on success it replaces `folder`, on any failure it is removed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    staged.mkdir()
-    try:
+    with _hidden_folder(folder.parent, f".{folder.name}.", ".partial") as staged:
         yield staged
         if folder.exists():
             shutil.rmtree(folder)
         staged.rename(folder)
         sync_folder(folder.parent)
+
+
+@contextlib.contextmanager
+def hidden_folder(parent: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder in `parent` and remove it on leaving, with those of processes that were killed."""
+    with _hidden_folder(parent, ".cleartitle-", "") as hidden:
+        yield hidden
+
+
+@contextlib.contextmanager
+def _hidden_folder(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
+    _remove_abandoned(parent, prefix, suffix, shutil.rmtree)
+    hidden = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
+    hidden.chmod(0o777 & ~_umask())
+    descriptor = os.open(hidden, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        if descriptor is not None:
+            _lock(descriptor)
+        yield hidden
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path, prefix: str, suffix: str, remove: Callable[[Path], object]) -> None:
+    """Remove temporary neighbours that a killed process left: those that nobody holds a lock on."""
+    if os.name != "posix":  # without such locks nobody can tell
+        return
+    for stray in parent.glob(f"{_literal(prefix)}????????{_literal(suffix)}"):
+        with contextlib.suppress(OSError):  # somebody is writing it, or has finished meanwhile
+            descriptor = os.open(stray, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                _lock(descriptor)
+                remove(stray)
+            finally:
+                os.close(descriptor)
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{character}]" if character in "*?[" else character for character in text)
+
+
+def _lock(descriptor: int) -> None:
+    """Hold an open file or folder as ours until it is closed. Raises `OSError` if another process holds it."""
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def sync_folder(folder: Path) -> None:

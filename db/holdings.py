@@ -92,3 +92,42 @@ def rejected_rows(session: Session) -> Iterator[Rejection]:
     )
     for row in session.scalars(query).yield_per(1000):
         yield Rejection(subject=f"{row.table_path}, row {row.row_number}", code=row.code, detail=row.reason)
+
+
+def rejected_reference_files(session: Session) -> list[str]:
+    """Return the paths of files that were offered for a reference set and are no asset to this day."""
+    query = (
+        select(models.RejectedFile.path)
+        .join(models.Collection, models.Collection.id == models.RejectedFile.collection_id)
+        .outerjoin(models.AssetPath, models.AssetPath.path == models.RejectedFile.path)
+        .where(models.Collection.kind == CollectionKind.REFERENCE, models.AssetPath.id.is_(None))
+        .order_by(models.RejectedFile.path)
+        .distinct()
+    )
+    return list(session.scalars(query))
+
+
+def empty_reference_sets(session: Session) -> list[str]:
+    """Return the names of the reference sets that hold nothing, because none of their footage could be read."""
+    query = (
+        select(models.Collection.name)
+        .outerjoin(models.Membership, models.Membership.collection_id == models.Collection.id)
+        .where(models.Collection.kind == CollectionKind.REFERENCE, models.Membership.id.is_(None))
+        .order_by(models.Collection.name)
+    )
+    return list(session.scalars(query))
+
+
+def reference_texture(session: Session, encoder_digest: str) -> list[tuple[int, str, int]]:
+    """Return (asset id, sha256, sampled frames with texture) of every reference asset that the encoder embedded."""
+    query = (
+        select(models.Asset.id, models.Asset.sha256, models.Embedding.num_textured_rows)
+        .join(models.Embedding, models.Embedding.asset_id == models.Asset.id)
+        .join(models.Encoder, models.Encoder.id == models.Embedding.encoder_id)
+        .join(models.Membership, models.Membership.asset_id == models.Asset.id)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .where(models.Collection.kind == CollectionKind.REFERENCE, models.Encoder.digest == encoder_digest)
+        .distinct()
+        .order_by(models.Asset.id)
+    )
+    return [(row[0], row[1], row[2]) for row in session.execute(query)]

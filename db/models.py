@@ -81,9 +81,10 @@ class RejectedFile(Base):
     """A file that was offered and did not become an asset, with the reason."""
 
     __tablename__ = "rejected_file"
-    __table_args__ = (UniqueConstraint("path", "code", "detail"),)
+    __table_args__ = (UniqueConstraint("collection_id", "path", "code", "detail"),)
 
     id: Mapped[Key]
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="RESTRICT"))
     path: Mapped[str] = mapped_column(Text)
     code: Mapped[str] = mapped_column(String(64))
     detail: Mapped[str] = mapped_column(Text)
@@ -129,6 +130,9 @@ class Clip(Base):
     end_pts: Mapped[Big]
     start_seconds: Mapped[float]
     end_seconds: Mapped[float]
+    num_textured_samples: Mapped[int] = mapped_column(
+        comment="sampled frames in the span that can be compared"
+    )
     recorded_at: Mapped[Utc]
 
 
@@ -172,6 +176,7 @@ class Claim(Base):
 
     id: Mapped[Key]
     asset_path_id: Mapped[int] = mapped_column(ForeignKey("asset_path.id", ondelete="RESTRICT"))
+    table_path: Mapped[str] = mapped_column(Text, comment="rights table that claims or withdraws")
     grant_id: Mapped[int | None] = mapped_column(
         ForeignKey("rights_grant.id", ondelete="RESTRICT"), comment="null: the claim is withdrawn"
     )
@@ -259,7 +264,16 @@ class Match(Base):
 
     __tablename__ = "match"
     __table_args__ = (
-        UniqueConstraint("asset_id", "other_id", "detector_digest", "start_seconds", "other_start_seconds"),
+        UniqueConstraint(
+            "asset_id",
+            "other_id",
+            "detector_digest",
+            "start_seconds",
+            "end_seconds",
+            "other_start_seconds",
+            "other_end_seconds",
+            name="uq_match_span",
+        ),
         Index(None, "other_id"),
         CheckConstraint("asset_id < other_id", name="ordered_pair"),
     )
@@ -381,7 +395,7 @@ class Model(Base):
 
     id: Mapped[Key]
     name: Mapped[str] = mapped_column(String(128), unique=True)
-    urn: Mapped[str] = mapped_column(String(64), unique=True)
+    urn: Mapped[str] = mapped_column(String(128), unique=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="RESTRICT"))
     weights_sha256: Mapped[Sha256]
     num_parameters: Mapped[int]

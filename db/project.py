@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.errors import ConfigError, UndecidedError
+from db.errors import ConfigError, ConflictError, UndecidedError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -120,14 +120,19 @@ class Project:
     def session(self) -> Iterator[Session]:
         """Open one transaction on the database: committed at the end, rolled back on any exception.
 
-        Raises `UndecidedError` if the database is missing, unreachable, or of another schema version.
+        Raises `UndecidedError` if the database is missing, unreachable, or of another schema version, `ConflictError`
+        if another process wrote the same rows meanwhile.
         """
-        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import DBAPIError, IntegrityError
         from sqlalchemy.orm import Session as OrmSession
 
         try:
             with OrmSession(self._engine()) as session, session.begin():
                 yield session
+        except IntegrityError as exc:
+            raise ConflictError(
+                f"another command is writing to this project: {exc.orig}", hint="run the same command again"
+            ) from exc
         except DBAPIError as exc:
             raise UndecidedError(f"database failed: {exc.orig}") from exc
 
@@ -187,6 +192,8 @@ def _read_settings(text: str, path: Path) -> Settings:
     if not url:
         raise ConfigError(f"{path}: [database] url is missing")
     anchors = tables.get("trust", {}).get("anchors", Settings.trust_anchors)
+    if not all(isinstance(name, str) for name in anchors):
+        raise ConfigError(f"{path}: [trust] anchors must be file names, as text")
     return Settings(database_url=url, trust_anchors=tuple(anchors), **ingest)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -163,22 +164,24 @@ def library_members(session: Session, asset_ids: Sequence[int]) -> set[int]:
 
 
 def matches_of(
-    session: Session, asset_ids: Sequence[int], encoder_digest: str, detector_digest: str
+    session: Session, asset_ids: Sequence[int], encoder_digest: str | None, detector_digest: str
 ) -> dict[int, tuple[MatchRecord, ...]]:
     """Return each asset's matches as that asset sees them, strongest first.
 
-    Matches of another encoder or detector are history and are not returned.
+    Matches of another detector, or of another encoder if one is given, are history and are not returned.
     """
     query = (
         select(models.Match)
-        .join(models.Encoder, models.Encoder.id == models.Match.encoder_id)
         .where(
             models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids),
-            models.Encoder.digest == encoder_digest,
             models.Match.detector_digest == detector_digest,
         )
         .order_by(models.Match.score.desc(), models.Match.id)
     )
+    if encoder_digest is not None:
+        query = query.join(models.Encoder, models.Encoder.id == models.Match.encoder_id).where(
+            models.Encoder.digest == encoder_digest
+        )
     rows = list(session.scalars(query))
     everyone = sorted({row.asset_id for row in rows} | {row.other_id for row in rows})
     sets, library = reference_sets_of(session, everyone), library_members(session, everyone)
@@ -236,9 +239,15 @@ def library_evidence(session: Session, encoder_digest: str, detector_digest: str
 def evidence_on(
     session: Session, assets: Sequence[AssetRecord], encoder_digest: str, detector_digest: str
 ) -> list[AssetEvidence]:
-    """Return the evidence on these assets, in their order."""
+    """Return the evidence on these assets, in their order.
+
+    Matches count whichever encoder nominated them, since the pictures decided; what the detector found twice is on
+    record once, under the encoder that came first. A copy of a copy of reference footage is a copy of that footage.
+    """
     ids = [asset.id for asset in assets]
-    matches = matches_of(session, ids, encoder_digest, detector_digest)
+    matches = _with_reference_behind(
+        session, matches_of(session, ids, None, detector_digest), detector_digest
+    )
     others = sorted({match.other_id for records in matches.values() for match in records})
     claims, other_claims = claims_in_force(session, ids), claims_in_force(session, others)
     paths, exact, clips = asset_paths(session, ids), reference_sets_of(session, ids), _clips_of(session, ids)
@@ -258,6 +267,73 @@ def evidence_on(
         )
         for asset in assets
     ]
+
+
+def _with_reference_behind(
+    session: Session, matches: Mapping[int, tuple[MatchRecord, ...]], detector_digest: str
+) -> dict[int, tuple[MatchRecord, ...]]:
+    """Add, for each match with footage that itself copies a reference asset, the match with that reference asset."""
+    others = sorted({match.other_id for records in matches.values() for match in records})
+    behind = {
+        asset_id: [match for match in records if match.other_collections]
+        for asset_id, records in matches_of(session, others, None, detector_digest).items()
+    }
+    return {
+        asset_id: records + tuple(_seen_through_all(records, behind)) for asset_id, records in matches.items()
+    }
+
+
+def _seen_through_all(
+    records: Sequence[MatchRecord], behind: Mapping[int, Sequence[MatchRecord]]
+) -> list[MatchRecord]:
+    """Return the copies of reference footage that only the footage in between shows, each once."""
+    added: list[MatchRecord] = []
+    for near in records:
+        for far in behind.get(near.other_id, ()):
+            if far.other_id == near.asset_id or not _share_seconds(near, far):
+                continue
+            seen = _seen_through(near, far)
+            if not any(_is_same_copy(seen, known) for known in (*records, *added)):
+                added.append(seen)
+    return added
+
+
+def _share_seconds(near: MatchRecord, far: MatchRecord) -> bool:
+    return far.start_seconds < near.other_end_seconds and far.end_seconds > near.other_start_seconds
+
+
+def _is_same_copy(one: MatchRecord, other: MatchRecord) -> bool:
+    is_overlapping = one.start_seconds < other.end_seconds and one.end_seconds > other.start_seconds
+    return one.other_id == other.other_id and is_overlapping
+
+
+def _seen_through(near: MatchRecord, far: MatchRecord) -> MatchRecord:
+    """Return what `near.asset_id` shares with `far.other_id`, given what both share with the asset in between."""
+    start = max(near.other_start_seconds, far.start_seconds)
+    end = min(near.other_end_seconds, far.end_seconds)
+    return replace(
+        far,
+        asset_id=near.asset_id,
+        start_seconds=_mapped(
+            start, near.other_start_seconds, near.other_end_seconds, near.start_seconds, near.end_seconds
+        ),
+        end_seconds=_mapped(
+            end, near.other_start_seconds, near.other_end_seconds, near.start_seconds, near.end_seconds
+        ),
+        other_start_seconds=_mapped(
+            start, far.start_seconds, far.end_seconds, far.other_start_seconds, far.other_end_seconds
+        ),
+        other_end_seconds=_mapped(
+            end, far.start_seconds, far.end_seconds, far.other_start_seconds, far.other_end_seconds
+        ),
+        score=min(near.score, far.score),
+        num_votes=min(near.num_votes, far.num_votes),
+    )
+
+
+def _mapped(seconds: float, start: float, end: float, to_start: float, to_end: float) -> float:
+    """Map a time in a span to the time at the same share of another span."""
+    return to_start + (seconds - start) * (to_end - to_start) / (end - start)
 
 
 def searched_among(

@@ -81,6 +81,8 @@ class ClipRecord:
     end_pts: int
     start_seconds: float
     end_seconds: float
+    num_textured_samples: int
+    """Sampled frames in the span that have texture enough to be compared."""
 
     @property
     def duration_seconds(self) -> float:

@@ -118,8 +118,10 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 def clock_text(seconds: float) -> str:
     """Return `seconds` as people read footage times: `1:02:03.4`, `2:03.4` or `3.4 s`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+    tenths = round(seconds * 10)  # before they are divided, or 119.97 would be 1:60.0
+    if tenths < 600:
+        return f"{tenths / 10:.1f} s"
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths / 10:04.1f}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"

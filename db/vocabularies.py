@@ -35,11 +35,3 @@ class CollectionKind(enum.StrEnum):
 
     LIBRARY = "library"
     REFERENCE = "reference"
-
-
-class MatchKind(enum.StrEnum):
-    """What the two sides of a match are to each other."""
-
-    REFERENCE = "reference"
-    TITLE_CONFLICT = "title_conflict"
-    SAME_HOLDER = "same_holder"

@@ -7,6 +7,7 @@ unchanged library again writes nothing.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import decisions, queries
+from db import decisions, holdings, queries
 from db.canonical import digest_of
 from db.clock import earliest, rfc3339
 from db.decisions import NewDecision
 from db.events import record_event
+from db.files import path_of
 from db.project import Project
 from db.records import AssetEvidence, ClipRecord, GrantRecord, MatchRecord
 from db.vocabularies import Outcome
@@ -26,6 +28,8 @@ from governance.facts import Facts, MatchFacts, MediaFacts, grant_facts
 from governance.policy import Policy, PolicyDecision, decide
 
 _NO_COMPARISON = "0" * 64
+MIN_COMPARED_ROWS = 3
+"""Sampled frames with texture below which no detector can find a copy in a file: `min_samples` of `ingest.matches`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Comparison:
     encoder_name: str | None
     detector_digest: str | None
     is_reference_covered: bool
-    """Every asset of every reference set has been searched."""
+    """Every asset of every reference set has been searched, no set is empty, and all its footage could be read."""
 
     @property
     def encoder(self) -> str:
@@ -68,10 +72,18 @@ def present_comparison(project: Project) -> Comparison:
                 encoder_digest=None, encoder_name=None, detector_digest=None, is_reference_covered=False
             )
         encoder, name, detector = newest
-        missing = queries.num_unsearched_reference_assets(session, encoder, detector)
+        num_missing = queries.num_unsearched_reference_assets(session, encoder, detector)
+        # Footage that somebody wants kept out and that could not be read was compared with nothing.
+        is_covered = not (num_missing or holdings.empty_reference_sets(session) or unread_references(session))
     return Comparison(
-        encoder_digest=encoder, encoder_name=name, detector_digest=detector, is_reference_covered=missing == 0
+        encoder_digest=encoder, encoder_name=name, detector_digest=detector, is_reference_covered=is_covered
     )
+
+
+def unread_references(session: Session) -> list[str]:
+    """Return the files that were offered for a reference set, could not be read, and are still there."""
+    rejected = holdings.rejected_reference_files(session)
+    return [path for path in rejected if os.path.lexists(path_of(path))]
 
 
 def clear_library(
@@ -204,15 +216,25 @@ def match_facts(clip: ClipRecord, evidence: AssetEvidence, comparison: Compariso
         evidence.exact_reference_sets
     )
     conflicts = [match for match in overlapping if is_title_conflict(match, evidence)]
-    same = [match for match in overlapping if match.is_other_in_library and match not in conflicts]
+    unclaimed = [match for match in overlapping if is_unclaimed_copy(match, evidence)]
+    same_holder = [match for match in overlapping if _is_of_same_holder(match, evidence)]
+    other_terms = [match for match in same_holder if has_other_terms(match, evidence)]
     competing = max(len({_terms(grant) for grant in evidence.claims}) - 1, 0)
     return MatchFacts(
-        compared=comparison.is_reference_covered and evidence.is_searched and evidence.num_textured_rows > 0,
+        compared=is_compared(clip, evidence, comparison),
         num_reference_copies=len(references) + len(evidence.exact_reference_sets),
         reference_sets=tuple(sorted(sets)),
         num_title_conflicts=len(conflicts) + competing,
-        num_same_holder_copies=len(same),
+        num_unclaimed_copies=len(unclaimed),
+        num_other_terms_copies=len(other_terms),
+        num_same_holder_copies=len(same_holder) - len(other_terms),
     )
+
+
+def is_compared(clip: ClipRecord, evidence: AssetEvidence, comparison: Comparison) -> bool:
+    """Return whether a copy in this clip would have been looked for, and could have been found."""
+    is_comparable = evidence.num_textured_rows >= MIN_COMPARED_ROWS and clip.num_textured_samples > 0
+    return comparison.is_reference_covered and evidence.is_searched and is_comparable
 
 
 def matches_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecord]:
@@ -225,13 +247,36 @@ def matches_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecor
 def is_title_conflict(match: MatchRecord, evidence: AssetEvidence) -> bool:
     """Return whether the other side is in the library and another holder claims it.
 
-    A copy that nobody claims is no competing claim; it is held for its own lack of a grant.
+    A copy that nobody claims is no competing claim (`is_unclaimed_copy`). Two holders without a name are not taken
+    for the same one.
     """
-    if not match.is_other_in_library:
-        return False
-    mine = {grant.rights_holder for grant in evidence.claims}
-    theirs = {grant.rights_holder for grant in evidence.other_claims.get(match.other_id, ())}
-    return bool(theirs) and bool(mine) and theirs != mine
+    mine, theirs = _holders(match, evidence)
+    return match.is_other_in_library and bool(theirs) and bool(mine) and (theirs != mine or "" in mine)
+
+
+def is_unclaimed_copy(match: MatchRecord, evidence: AssetEvidence) -> bool:
+    """Return whether the other side is in the library and nobody's grant for it is in force.
+
+    Its row may be missing, rejected or contradicted: whoever delivered it may well own what is claimed here.
+    """
+    return match.is_other_in_library and not evidence.other_claims.get(match.other_id)
+
+
+def has_other_terms(match: MatchRecord, evidence: AssetEvidence) -> bool:
+    """Return whether the two sides of a match stand under different terms."""
+    theirs = evidence.other_claims.get(match.other_id, ())
+    return {_terms(grant) for grant in theirs} != {_terms(grant) for grant in evidence.claims}
+
+
+def _is_of_same_holder(match: MatchRecord, evidence: AssetEvidence) -> bool:
+    mine, theirs = _holders(match, evidence)
+    return match.is_other_in_library and theirs == mine and bool(mine) and "" not in mine
+
+
+def _holders(match: MatchRecord, evidence: AssetEvidence) -> tuple[set[str], set[str]]:
+    """Return who claims the asset and who claims the other side of a match."""
+    theirs = evidence.other_claims.get(match.other_id, ())
+    return {grant.rights_holder for grant in evidence.claims}, {grant.rights_holder for grant in theirs}
 
 
 def _changed(session: Session, policy_name: str, decided: list[NewDecision]) -> list[NewDecision]:

@@ -286,11 +286,12 @@ def _fact(value: Any) -> str:
 
 
 def _print_matches(explanation: Explanation) -> None:
+    from governance.clearance import is_compared
+
     heading("Copies found")
     comparison = explanation.comparison
-    if not explanation.evidence.is_searched:
-        say("not compared: the near-duplicate search does not cover this file")
-        return
+    if not is_compared(explanation.clip, explanation.evidence, comparison):
+        say("not compared: the near-duplicate search does not cover this clip, or could find nothing in it")
     rows = [
         (
             f"{clock_text(item.match.start_seconds)} - {clock_text(item.match.end_seconds)}",

@@ -26,7 +26,10 @@ class Companions:
 
     def failures(self, chain: ChainOfTitle) -> Iterator[VerdictFailure]:
         """Yield what does not agree with the chain."""
-        if self.weights is not None and chain.model is not None:
+        if self.weights is not None and chain.model is None:
+            reason = f"{self.weights}: a snapshot has no weights to compare it with"
+            yield VerdictFailure("weights.not_applicable", safe_text(reason))
+        elif self.weights is not None and chain.model is not None:
             yield from _weights_failures(self.weights, chain.model.weights_sha256)
         if self.snapshot_document is not None:
             yield from _document_failures(self.snapshot_document, chain)

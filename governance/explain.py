@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from db import models, queries
 from db.clock import rfc3339
 from db.decisions import decisions_on_clip
 from db.errors import ConfigError
-from db.files import path_text
+from db.files import path_of, path_text
 from db.queries import as_asset, as_clip
 from db.records import AssetEvidence, AssetRecord, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
-from governance.clearance import Comparison, is_title_conflict, matches_on
+from governance.clearance import Comparison, is_compared, is_title_conflict, is_unclaimed_copy, matches_on
+from governance.facts import grant_facts
 
 _MIN_PREFIX = 4
 
@@ -61,7 +62,7 @@ class Explanation:
             "start_seconds": self.clip.start_seconds,
             "end_seconds": self.clip.end_seconds,
             "grants": [_grant_json(grant) for grant in self.evidence.claims],
-            "compared": self.evidence.is_searched and self.comparison.is_reference_covered,
+            "compared": is_compared(self.clip, self.evidence, self.comparison),
             "encoder": self.comparison.encoder_name,
             "matches": [_match_json(item) for item in self.matches],
             "decisions": [_decision_json(decision) for decision in self.current],
@@ -71,22 +72,33 @@ class Explanation:
 def find_clips(session: Session, text: str, at_seconds: float | None) -> list[ClipRecord]:
     """Return the clips that `text` names: one by its id or the start of it, or those of a file.
 
-    `at_seconds` picks the clip of a file at that time. Raises `ConfigError` if nothing is named so, or an id's
+    Of several files that lay at one path over time it is the one that lies there now, as its size tells, or else the
+    last. `at_seconds` picks the clip of a file at that time. Raises `ConfigError` if nothing is named so, or an id's
     start is not unique.
     """
-    path = path_text(Path(text))
-    of_file = (
-        select(models.Clip)
-        .join(models.AssetPath, models.AssetPath.asset_id == models.Clip.asset_id)
-        .where(models.AssetPath.path == path)
-        .order_by(models.Clip.start_pts)
-    )
+    asset_id = _asset_at(session, path_text(Path(text)))
+    of_file = select(models.Clip).where(models.Clip.asset_id == asset_id).order_by(models.Clip.start_pts)
     if at_seconds is not None:
         of_file = of_file.where(models.Clip.start_seconds <= at_seconds, models.Clip.end_seconds > at_seconds)
-    clips = [as_clip(row) for row in session.scalars(of_file).unique()]
+    clips = [] if asset_id is None else [as_clip(row) for row in session.scalars(of_file)]
     if clips:
         return clips
     return [_by_id(session, text)]
+
+
+def _asset_at(session: Session, path: str) -> int | None:
+    """Return the id of the asset at a recorded path."""
+    query = (
+        select(models.Asset.id, models.Asset.size_bytes)
+        .join(models.AssetPath, models.AssetPath.asset_id == models.Asset.id)
+        .where(models.AssetPath.path == path)
+        .order_by(models.AssetPath.id.desc())
+    )
+    found = [(row[0], row[1]) for row in session.execute(query)]
+    file = path_of(path)
+    size_bytes = file.stat().st_size if len(found) > 1 and file.is_file() else None
+    present = [asset_id for asset_id, size in found if size == size_bytes]
+    return next(iter(present), found[0][0] if found else None)
 
 
 def _by_id(session: Session, text: str) -> ClipRecord:
@@ -110,10 +122,23 @@ def explain_clip(session: Session, clip: ClipRecord, comparison: Comparison) -> 
     return Explanation(
         clip=clip,
         evidence=evidence,
-        decisions=tuple(decisions_on_clip(session, clip.id)),
+        decisions=tuple(_with_own_term(decision) for decision in decisions_on_clip(session, clip.id)),
         matches=_explained(session, list(matches_on(clip, evidence)), evidence),
         comparison=comparison,
     )
+
+
+def _with_own_term(decision: DecisionRecord) -> DecisionRecord:
+    """Put the days that were left of this clip's grant on the day of its decision among the facts.
+
+    A ruling is stored once for all clips whose facts are equal but for the days left, with the days of the first.
+    """
+    own = {"days_left": grant_facts(decision.grant, decision.as_of).days_left}
+    facts = dict(decision.ruling.facts)
+    if decision.grant is None:
+        return decision
+    facts["grant"] = facts["grant"] | own
+    return replace(decision, ruling=replace(decision.ruling, facts=facts))
 
 
 def _asset_of(session: Session, clip: ClipRecord) -> AssetRecord:
@@ -142,7 +167,9 @@ def _explained(
 def _role(match: MatchRecord, evidence: AssetEvidence) -> str:
     if match.other_collections:
         return f"reference set {', '.join(match.other_collections)}"
-    return "title conflict" if is_title_conflict(match, evidence) else "same footage in the library"
+    if is_title_conflict(match, evidence):
+        return "title conflict"
+    return "nobody has a grant" if is_unclaimed_copy(match, evidence) else "same footage in the library"
 
 
 def _grant_json(grant: GrantRecord) -> dict[str, Any]:

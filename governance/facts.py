@@ -85,8 +85,12 @@ class MatchFacts:
     """The reference sets that they belong to."""
     num_title_conflicts: int = 0
     """Copied spans of footage in the library that another holder claims."""
+    num_unclaimed_copies: int = 0
+    """Copied spans of footage in the library for which nobody's grant is in force: whose it is, is not known."""
+    num_other_terms_copies: int = 0
+    """Copied spans of footage in the library of the same holder under other terms: which hold, is not known."""
     num_same_holder_copies: int = 0
-    """Copied spans of footage in the library of the same holder."""
+    """Copied spans of footage in the library of the same holder under the same terms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

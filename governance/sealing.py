@@ -27,7 +27,13 @@ from governance.content_credentials import sign_sidecar
 from governance.keys import load_signing_identity
 from governance.manifest import SNAPSHOT_MEDIA_TYPE, snapshot_manifest
 from governance.policy import Policy
-from governance.snapshot import DOCUMENT_NAME, SIDECAR_NAME, snapshot_folder, snapshot_urn
+from governance.snapshot import (
+    DOCUMENT_NAME,
+    SIDECAR_NAME,
+    snapshot_folder,
+    snapshot_urn,
+    verified_document,
+)
 from governance.snapshot_document import build_document, check_document
 from governance.statements import LicenceShare, SnapshotStatement
 from governance.trust import load_trust_anchors
@@ -52,7 +58,7 @@ def seal_snapshot(
     """Freeze the clips that `policy` clears today. Sealing the same library again gives the same root.
 
     Raises `ConfigError` for a bad name or decisions that are missing or out of date, `SnapshotError` if nothing is
-    cleared, `RefusedError` if the name is taken by another snapshot.
+    cleared, `RefusedError` if the name is taken by another snapshot, or by one whose files do not verify.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"snapshot name {name!r}: expected letters, digits, '.', '_' or '-', at most 64")
@@ -99,6 +105,7 @@ def _comparison_statement(project: Project, comparison: Comparison) -> dict[str,
         "encoder": comparison.encoder_digest,
         "encoder_name": comparison.encoder_name,
         "detector": comparison.detector_digest,
+        "covers_reference_sets": comparison.is_reference_covered,
         "reference_sets": sets,
     }
 
@@ -113,6 +120,9 @@ def _write(project: Project, name: str, document: dict[str, Any]) -> Sealed:
                 f"snapshot {name} exists with root {known.merkle_root[:16]}; a sealed snapshot never changes",
                 hint="seal under another name",
             )
+        verified_document(
+            project, known
+        )  # "already sealed" is said of a document that is still there and whole
         return Sealed(known, is_new=False, document_path=path)
     content = canonical_json(document)
     with staged_folder(snapshot_folder(project, name)) as folder:

@@ -4,7 +4,7 @@ The steps of `open_snapshot`, repeated in the code:
  1. the snapshot is on record and has not been recalled;
  2. its document has the recorded digest;
  3. its credentials are Trusted and state the recorded root;
- 4. the document agrees with itself: leaves and Merkle root, grants, policy text, totals;
+ 4. the document agrees with itself (leaves and Merkle root, grants, policy text, totals, expiry) and with its record;
  5. it has not expired;
  6. every asset it names has a place on disk (its bytes are checked on every read, not here).
 """
@@ -99,9 +99,10 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
     if record.recall_reason is not None:  # 1
         raise SnapshotError(f"snapshot {name} was recalled: {record.recall_reason}")
     document = verified_document(project, record)  # 2, 3, 4
-    if record.expires_at is not None and now >= record.expires_at:  # 5
+    expires_at = stated_expiry(document)
+    if expires_at is not None and now >= expires_at:  # 5
         raise SnapshotError(
-            f"snapshot {name} expired at {rfc3339(record.expires_at)}",
+            f"snapshot {name} expired at {rfc3339(expires_at)}",
             hint="clear again and seal a new snapshot from what is still licensed",
         )
     folder = snapshot_folder(project, name)
@@ -109,10 +110,10 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
         name=name,
         urn=snapshot_urn(record.merkle_root),
         merkle_root=record.merkle_root,
-        policy_name=record.policy_name,
-        policy_digest=record.policy_digest,
+        policy_name=document["policy"]["name"],
+        policy_digest=document["policy"]["digest"],
         purpose=document["purpose"],
-        expires_at=record.expires_at,
+        expires_at=expires_at,
         clips=tuple(_span(leaf, document["grants"]) for leaf in document["leaves"]),
         sources=MappingProxyType(_locate(project, document)),  # 6
         document_path=folder / DOCUMENT_NAME,
@@ -156,9 +157,33 @@ def verified_document(project: Project, record: SnapshotRecord) -> dict[str, Any
         raise VerificationError(f"snapshot {record.name}: its credentials state another Merkle root")
     document: dict[str, Any] = json.loads(content)
     check_document(document)  # 4
-    if document["merkle_root"] != record.merkle_root:
-        raise SnapshotError(f"snapshot {record.name}: its document has another Merkle root than its record")
+    _check_record(record, document)
     return document
+
+
+def stated_expiry(document: Mapping[str, Any]) -> dt.datetime | None:
+    """Return when a snapshot document that was checked says that it expires."""
+    text = document["expires_at"]
+    return None if text is None else dt.datetime.fromisoformat(text)
+
+
+def _check_record(record: SnapshotRecord, document: Mapping[str, Any]) -> None:
+    """Step 4: the signed document is the truth, and a record that differs from it was altered."""
+    policy, totals = document["policy"], document["totals"]
+    for what, recorded, stated in (
+        ("name", record.name, document["name"]),
+        ("Merkle root", record.merkle_root, document["merkle_root"]),
+        ("policy", record.policy_name, policy["name"]),
+        ("policy digest", record.policy_digest, policy["digest"]),
+        ("expiry", record.expires_at, stated_expiry(document)),
+        ("number of clips", record.num_clips, totals["num_clips"]),
+        ("number of assets", record.num_assets, totals["num_assets"]),
+        ("duration", record.duration_seconds, totals["duration_seconds"]),
+    ):
+        if recorded != stated:
+            raise SnapshotError(
+                f"snapshot {record.name}: its record was altered: {what} is {recorded}, sealed was {stated}"
+            )
 
 
 def _span(leaf: Mapping[str, Any], grants: Mapping[str, Mapping[str, Any]]) -> ClearedSpan:
@@ -182,11 +207,13 @@ def _locate(project: Project, document: Mapping[str, Any]) -> dict[str, Path]:
         for sha256 in sorted({leaf["asset_sha256"] for leaf in document["leaves"]}):
             asset = queries.find_asset(session, sha256)
             paths = queries.asset_paths(session, [asset.id])[asset.id] if asset is not None else ()
-            existing = [path for path in map(path_of, paths) if path.is_file()]
+            size_bytes = 0 if asset is None else asset.size_bytes
+            # A file of another size is another file, however it is called.
+            existing = [p for p in map(path_of, paths) if p.is_file() and p.stat().st_size == size_bytes]
             if not existing:
                 where = paths[0] if paths else "no recorded path"
                 raise SnapshotError(
-                    f"snapshot {document['name']}: asset {sha256[:16]} is missing ({where})",
+                    f"snapshot {document['name']}: asset {sha256[:16]} is missing or changed ({where})",
                     hint="put the footage back, or ingest it where it lies now",
                 )
             found[sha256] = existing[0]

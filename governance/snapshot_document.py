@@ -125,15 +125,16 @@ def check_document(document: Mapping[str, Any]) -> None:
     """Check that a snapshot document agrees with itself.
 
     1. Its format is known and it has leaves.  2. The leaves are in order and their Merkle root is the stated one.
-    3. Every grant's content has the digest it is named by, and every leaf's grant is there.  4. The policy text has
-    the digest that every leaf names.  5. Totals and licence shares follow from the leaves.
+    3. Every grant's content has the digest it is named by, and the grants are those of the leaves.  4. The policy text
+    has the digest that every leaf names.  5. Totals and licence shares follow from the leaves.  6. The snapshot expires
+    with the first of its grants.
 
     Raises `SnapshotError` naming what does not agree. Not checked here: the signature, expiry, recall, and the
     footage itself.
     """
     try:
         _check_consistency(document)
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise SnapshotError(f"snapshot document is malformed: {type(exc).__name__} {exc}") from exc
 
 
@@ -154,6 +155,8 @@ def _check_consistency(document: Mapping[str, Any]) -> None:
             raise SnapshotError(
                 f"snapshot {name}: grant {digest[:12]} does not have the digest it is named by"
             )
+    if unused := set(grants) - {leaf["grant"] for leaf in leaves}:
+        raise SnapshotError(f"snapshot {name}: no clip relies on grant {min(unused)[:12]}")
     if missing := {leaf["grant"] for leaf in leaves} - set(grants):
         raise SnapshotError(f"snapshot {name}: grant {min(missing)[:12]} is named by a clip but missing")
     if sha256_hex(policy["text"].encode()) != policy["digest"]:  # 4
@@ -162,3 +165,7 @@ def _check_consistency(document: Mapping[str, Any]) -> None:
         raise SnapshotError(f"snapshot {name}: a clip was decided under another policy")
     if document["totals"] != totals(leaves) or document["licenses"] != license_shares(leaves, grants):  # 5
         raise SnapshotError(f"snapshot {name}: its totals do not follow from its clips")
+    ends = [dt.datetime.fromisoformat(grant["valid_to"]) for grant in grants.values() if grant["valid_to"]]
+    expires_at = earliest(*ends)
+    if document["expires_at"] != (None if expires_at is None else rfc3339(expires_at)):  # 6
+        raise SnapshotError(f"snapshot {name}: it does not expire when the first of its grants does")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ROUNDING_SECONDS = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,9 @@ class SnapshotStatement:
         shares = sum(share.num_clips for share in self.licences)
         _require(self.num_clips > 0, "num_clips", self.num_clips, "at least one")
         _require(shares == self.num_clips, "licences", shares, f"shares of {self.num_clips} clips in all")
+        seconds = sum(share.duration_seconds for share in self.licences)
+        is_whole = abs(seconds - self.duration_seconds) <= _ROUNDING_SECONDS * len(self.licences)
+        _require(is_whole, "licences", seconds, f"shares of {self.duration_seconds} s in all")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,7 +233,9 @@ def _judge_chain(
         code = "chain.missing" if kind is None else "chain.broken"
         failures.append(VerdictFailure(code, safe_text(str(exc))))
     if chain is not None:
-        failures += _own_companions(subject, kind, companions).failures(chain)  # 9
+        # 9: what is verified, and what was given beside it; for a clip they are the same.
+        for pair in dict.fromkeys((_own_companions(subject, kind, companions), companions)):
+            failures += pair.failures(chain)
     return replace(
         believed,
         outcome=VerdictOutcome.FAIL if failures else VerdictOutcome.PASS,

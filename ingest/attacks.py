@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from db.errors import ConfigError
+from db.files import durable_file
 from ingest.frames import ScannedFrame, scan_frames
 
 if TYPE_CHECKING:
@@ -143,14 +144,10 @@ def write_copy(source: Path, destination: Path, *, transforms: Sequence[Transfor
     edits = [edit for edit in transforms if not isinstance(edit, Excerpt | Reencode)]
     excerpts = [edit for edit in transforms if isinstance(edit, Excerpt)]
     crf = next((edit.crf for edit in transforms if isinstance(edit, Reencode)), _DEFAULT_CRF)
-    temporary = destination.with_name(f".{destination.name}.tmp")
-    try:
-        num_frames = _encode(_excerpted(source, excerpts), edits, temporary, crf)
+    with durable_file(destination) as staged:
+        num_frames = _encode(_excerpted(source, excerpts), edits, staged, crf)
         if num_frames == 0:
             raise ConfigError(f"no frame of {source.name} lies inside {excerpts}")
-        temporary.replace(destination)
-    finally:
-        temporary.unlink(missing_ok=True)
     return num_frames
 
 
@@ -162,9 +159,7 @@ def _excerpted(source: Path, excerpts: Sequence[Excerpt]) -> Iterator[ScannedFra
             yield frame
 
 
-def _encode(
-    frames: Iterator[ScannedFrame], edits: Sequence[PictureEdit], destination: Path, crf: int
-) -> int:
+def _encode(frames: Iterator[ScannedFrame], edits: Sequence[PictureEdit], destination: Path, crf: int) -> int:
     import av
 
     num_frames = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,8 +23,9 @@ from db.terminal import (
 
 if TYPE_CHECKING:
     from db.project import Project
-    from ingest.encoders import Encoder
+    from ingest.encoders import Encoder, EncoderIdentity
     from ingest.intake import TakenFile
+    from ingest.matches import Detector
     from ingest.rights import RightsTable
     from ingest.rights_claims import ClaimReport
 
@@ -108,7 +109,7 @@ def _take_in(
 
     kind = CollectionKind.LIBRARY if reference is None else CollectionKind.REFERENCE
     with project.session() as session:
-        collection_id = ensure_collection(session, reference or LIBRARY, kind)
+        collection_id = ensure_collection(session, LIBRARY if reference is None else reference, kind)
     files = []
     with progress("ingesting", count_sources(paths)) as advance:
         for file in take_in(project, paths, collection_id=collection_id, encoder=encoder):
@@ -126,7 +127,7 @@ def _claim(
     return record_claims(project, table, asset_ids, roots=paths)
 
 
-def _compare(project: Project, identity: Any, detector: Any) -> int:
+def _compare(project: Project, identity: EncoderIdentity, detector: Detector) -> int:
     from ingest.comparison import compare_new_assets, num_waiting
 
     with progress("finding copies", num_waiting(project, identity, detector)) as advance:
@@ -136,14 +137,16 @@ def _compare(project: Project, identity: Any, detector: Any) -> int:
 def _print_report(
     files: list[TakenFile], claims: ClaimReport | None, num_matches: int, reference: str | None
 ) -> None:
-    counts = Counter(file.intake.value for file in files)
+    from ingest.intake import Intake
+
+    counts = Counter(file.intake for file in files)
     seconds = sum(file.duration_seconds for file in files)
     where = "library" if reference is None else f"reference set {reference}"
-    say(f"{where}: {counts['new']} files new, {counts['known']} known, {counts['rejected']} rejected; "
+    say(f"{where}: {counts[Intake.NEW]} files new, {counts[Intake.KNOWN]} known, {counts[Intake.REJECTED]} rejected; "
         f"{clock_text(seconds)} of footage")  # fmt: skip
-    for code, count in Counter(file.code for file in files if file.intake.value == "skipped").items():
+    for code, count in Counter(file.code for file in files if file.intake is Intake.SKIPPED).items():
         say(f"left out: {count} x {code}")
-    rejected = [file for file in files if file.intake.value == "rejected"]
+    rejected = [file for file in files if file.intake is Intake.REJECTED]
     if rejected:
         heading("Rejected files")
         for file in rejected:
@@ -189,7 +192,9 @@ def _say_as_json(
 
 
 def _answer(files: list[TakenFile], claims: ClaimReport | None) -> None:
-    if any(file.intake.value == "rejected" for file in files):
+    from ingest.intake import Intake
+
+    if any(file.intake is Intake.REJECTED for file in files):
         raise AnsweredUndecided("files were rejected")
     if claims is not None and claims.rejected:
         raise AnsweredMisuse("rows were rejected")

@@ -6,31 +6,40 @@ that a killed command leaves at most vectors that nobody refers to, and running 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db import evidence, queries
 from db.canonical import digest_of
+from db.errors import ConflictError
 from db.evidence import NewClip
 from db.files import path_text
 from db.project import Project
 from ingest.cadence import CadenceMeter
 from ingest.digests import FileDigest, file_digest
-from ingest.encoders import Encoder
+from ingest.encoders import Encoder, EncoderIdentity
 from ingest.errors import MediaError
 from ingest.frames import ScannedFrame, scan_frames
 from ingest.probe import MediaFacts, probe
 from ingest.shots import Shot, ShotCutter
 from ingest.sources import SkippedFile, SourceFile, walk_sources
-from ingest.vectors import FrameVectors, VectorsBuilder, VectorStore
+from ingest.vectors import STILLS_PER_SECOND, FrameVectors, VectorsBuilder, VectorStore
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 QUIET_SKIPS = frozenset({"source.hidden", "source.not_video_suffix", "source.already_visited"})
 """Reasons for leaving a file out that are counted but are no failure to read footage."""
+
+
+# Two can meet over the encoder, the asset and its place; a fourth conflict is no coincidence.
+_MAX_CONFLICTS = 3
 
 
 class Intake(enum.StrEnum):
@@ -73,28 +82,40 @@ def take_in(
     store = VectorStore(project.vectors)
     for source in walk_sources(paths):
         if isinstance(source, SkippedFile):
-            yield _leave_out(project, source)
+            yield _leave_out(project, source, collection_id)
             continue
         try:
-            yield _take_file(project, source, collection_id, encoder, store)
+            yield _take_contested_file(project, source, collection_id, encoder, store)
         except MediaError as exc:
-            yield _reject(project, source.path, exc.code, str(exc))
+            yield _reject(project, source.path, collection_id, exc.code, str(exc))
         except OSError as exc:
             if exc.filename is None or Path(os.fsdecode(exc.filename)) != source.path:
                 raise  # our own store: a full disk is not the footage's fault
-            yield _reject(project, source.path, "source.unreadable", exc.strerror or str(exc))
+            yield _reject(project, source.path, collection_id, "source.unreadable", exc.strerror or str(exc))
 
 
-def _leave_out(project: Project, skipped: SkippedFile) -> TakenFile:
+def _leave_out(project: Project, skipped: SkippedFile, collection_id: int) -> TakenFile:
     if skipped.code not in QUIET_SKIPS:
-        return _reject(project, skipped.path, skipped.code, skipped.detail)
+        return _reject(project, skipped.path, collection_id, skipped.code, skipped.detail)
     return TakenFile(path=skipped.path, intake=Intake.SKIPPED, code=skipped.code, detail=skipped.detail)
 
 
-def _reject(project: Project, path: Path, code: str, detail: str) -> TakenFile:
+def _reject(project: Project, path: Path, collection_id: int, code: str, detail: str) -> TakenFile:
     with project.session() as session:
-        evidence.reject_file(session, path=path_text(path), code=code, detail=detail)
+        evidence.reject_file(
+            session, collection_id=collection_id, path=path_text(path), code=code, detail=detail
+        )
     return TakenFile(path=path, intake=Intake.REJECTED, code=code, detail=detail)
+
+
+def _take_contested_file(
+    project: Project, source: SourceFile, collection_id: int, encoder: Encoder, store: VectorStore
+) -> TakenFile:
+    """Take a file that another `ingest` may be taking too: what that one records first is then known."""
+    for _ in range(_MAX_CONFLICTS):
+        with contextlib.suppress(ConflictError):
+            return _take_file(project, source, collection_id, encoder, store)
+    return _take_file(project, source, collection_id, encoder, store)
 
 
 def _take_file(
@@ -120,17 +141,19 @@ def _take_file(
     return _record(project, source.path, digest, reading, collection_id, encoder)
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    # The time of modification can be set back by anyone, the time of change by nobody.
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read(project: Project, path: Path, encoder: Encoder) -> _Reading:
     facts = probe(path)
     cutter, cadence = ShotCutter(project.settings.max_clip_seconds), CadenceMeter()
-    builder = VectorsBuilder(encoder)
+    rate = Fraction(project.settings.samples_per_second)
+    builder = VectorsBuilder(encoder, samples_per_second=rate)
     last: ScannedFrame | None = None
     num_frames = 0
-    for frame in scan_frames(path, samples_per_second=Fraction(project.settings.samples_per_second)):
+    for frame in scan_frames(path, samples_per_second=max(rate, STILLS_PER_SECOND)):
         cutter.push(frame)
         cadence.push(frame.pts)
         if frame.image is not None:
@@ -164,13 +187,13 @@ def _record(
             else evidence.add_asset(
                 session,
                 columns=_asset_columns(digest, reading),
-                clips=[_clip(digest.sha256, shot, reading.facts.time_base) for shot in reading.shots],
+                clips=[_clip(digest.sha256, shot, reading) for shot in reading.shots],
             )
         )
         evidence.add_embedding(
             session,
             asset_id=asset_id,
-            encoder_id=register_encoder(session, encoder),
+            encoder_id=register_encoder(session, encoder.identity),
             num_rows=vectors.num_rows,
             num_textured_rows=vectors.num_textured_rows,
         )
@@ -180,21 +203,14 @@ def _record(
     )
 
 
-def _file_under(session: Any, asset_id: int, path: Path, collection_id: int) -> bool:
+def _file_under(session: Session, asset_id: int, path: Path, collection_id: int) -> bool:
     evidence.add_path(session, asset_id, path_text(path))
     return evidence.add_membership(session, collection_id, asset_id)
 
 
-def register_encoder(session: Any, encoder: Encoder) -> int:
-    """Put an encoder's identity on record and return its id."""
-    identity = encoder.identity
-    columns = {
-        "name": identity.name,
-        "weights_sha256": identity.weights_sha256,
-        "preprocessing": identity.preprocessing,
-        "dim": identity.dim,
-    }
-    return evidence.ensure_encoder(session, digest=identity.digest, columns=columns)
+def register_encoder(session: Session, identity: EncoderIdentity) -> int:
+    """Put an encoder on record and return its id."""
+    return evidence.ensure_encoder(session, digest=identity.digest, columns=asdict(identity))
 
 
 def _asset_columns(digest: FileDigest, reading: _Reading) -> dict[str, Any]:
@@ -227,13 +243,16 @@ def clip_id(asset_sha256: str, start_pts: int, end_pts: int, time_base: Fraction
     return digest_of({"asset_sha256": asset_sha256, **span})[:16]
 
 
-def _clip(asset_sha256: str, shot: Shot, time_base: Fraction) -> NewClip:
+def _clip(asset_sha256: str, shot: Shot, reading: _Reading) -> NewClip:
+    pts_N = reading.vectors.pts_N
+    is_inside_N = (pts_N >= shot.start_pts) & (pts_N < shot.end_pts)
     return NewClip(
-        clip_id=clip_id(asset_sha256, shot.start_pts, shot.end_pts, time_base),
+        clip_id=clip_id(asset_sha256, shot.start_pts, shot.end_pts, reading.facts.time_base),
         start_pts=shot.start_pts,
         end_pts=shot.end_pts,
         start_seconds=shot.start_seconds,
         end_seconds=shot.end_seconds,
+        num_textured_samples=int((is_inside_N & reading.vectors.is_textured_N).sum()),
     )
 
 

@@ -43,6 +43,7 @@ def record_claims(
     rejected = sorted((*table.rejected, *matches.rejected), key=lambda row: row.row_number)
     grant_ids: dict[str, int] = {}
     num_new = 0
+    table_path = path_text(table.path)
     with project.session() as session:
         for path, row in matches.grants.items():
             digest = digest_of(row.grant_content())
@@ -50,11 +51,17 @@ def record_claims(
                 columns = _grant_columns(row, table)
                 grant_ids[digest] = evidence.add_grant(session, digest=digest, columns=columns)
             path_id = evidence.add_path(session, asset_ids[path], path_text(path))
-            num_new += evidence.add_claim(session, asset_path_id=path_id, grant_id=grant_ids[digest])
+            num_new += evidence.add_claim(
+                session, asset_path_id=path_id, table_path=table_path, grant_id=grant_ids[digest]
+            )
         for path in matches.conflicts:
             # The table contradicts itself about this file: what an older table claimed must not live on.
             path_id = evidence.add_path(session, asset_ids[path], path_text(path))
-            num_new += evidence.add_claim(session, asset_path_id=path_id, grant_id=None)
+            num_new += evidence.add_claim(session, asset_path_id=path_id, table_path=table_path, grant_id=None)
+        for path in matches.unlicensed:
+            # A row that was taken out of the table, or is no longer understood, takes its claim with it.
+            path_id = evidence.add_path(session, asset_ids[path], path_text(path))
+            num_new += evidence.drop_claim(session, asset_path_id=path_id, table_path=table_path)
         _record_rejections(session, table, rejected)
     return ClaimReport(
         num_rows=len(table.rows) + len(table.rejected),

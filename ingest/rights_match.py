@@ -109,7 +109,9 @@ class _Library:
         for folders in ([self._base], self._roots):
             keys = {os.path.normpath(os.path.join(folder, pattern)) for folder in folders}
             yield [self._by_path[key] for key in sorted(keys) if key in self._by_path]
-        if "/" not in pattern:
+        places = (os.path.join(folder, pattern) for folder in (self._base, *self._roots))
+        # A file that is there and could not be ingested must not hand its row to another one of the same name.
+        if "/" not in pattern and not any(os.path.lexists(place) for place in places):
             yield self._by_name.get(pattern, [])
 
     def _glob(self, folder: str, pattern: str) -> Iterable[Path]:

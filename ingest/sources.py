@@ -18,6 +18,9 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes tried while walking a folder. A file named outright is tried whatever its suffix."""
 
+_MAX_WALKS = 8
+"""Names under which one folder is walked; more are refused aloud."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -35,7 +38,7 @@ class SkippedFile:
 
     path: Path
     code: str
-    """`source.missing`, `source.unreadable`, `source.symlink_loop`, `source.already_visited`,
+    """`source.missing`, `source.unreadable`, `source.symlink_loop`, `source.already_visited`, `source.too_many_names`,
     `source.not_regular_file`, `source.not_video_suffix` or `source.hidden`."""
     detail: str
 
@@ -49,11 +52,12 @@ def printable_path(path: Path | str) -> str:
 
 
 def walk_sources(paths: Iterable[Path]) -> Iterator[SourceFile | SkippedFile]:
-    """Yield every file that `paths` stand for: arguments as given, folders depth first, names in byte order.
+    """Yield every file that `paths` stand for: arguments in their order, folders depth first, names in byte order.
 
-    Symbolic links are followed. No file or folder is visited twice, by whatever names it is reached, so that
-    link loops end and overlapping arguments do not repeat. Nothing is dropped silently: what is not yielded
-    as a `SourceFile` is yielded as a `SkippedFile`.
+    Symbolic links are followed. A file that is reached under several names is yielded under each, because rights are
+    claimed for names: if only the first counted, a link would take a file from its owner. Link loops end, and a path
+    that was reached already is not yielded again. Nothing is dropped silently: what is not yielded as a
+    `SourceFile` is yielded as a `SkippedFile`.
     """
     visited = _Visited()
     for path in paths:
@@ -62,48 +66,73 @@ def walk_sources(paths: Iterable[Path]) -> Iterator[SourceFile | SkippedFile]:
 
 @dataclass(slots=True)
 class _Visited:
-    # Inode numbers by device rather than pairs: a third of the memory on a library of a million files.
-    inodes: dict[int, set[int]] = field(default_factory=dict)
+    paths: set[str] = field(default_factory=set)
+    num_walks: dict[tuple[int, int], int] = field(default_factory=dict)
+    """How often each folder was walked, by device and inode."""
 
-    def is_first_visit(self, status: os.stat_result) -> bool:
-        inodes = self.inodes.setdefault(status.st_dev, set())
-        if status.st_ino in inodes:
+    def is_first_visit(self, path: Path) -> bool:
+        """Return whether this very path was not reached before."""
+        key = os.path.normpath(path.absolute())
+        if key in self.paths:
             return False
-        inodes.add(status.st_ino)
+        self.paths.add(key)
         return True
+
+    def may_walk(self, status: os.stat_result) -> bool:
+        """Return whether a folder may be walked under one more name; folders that link to each other must end."""
+        key = (status.st_dev, status.st_ino)
+        self.num_walks[key] = self.num_walks.get(key, 0) + 1
+        return self.num_walks[key] <= _MAX_WALKS
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A path to be looked at, and the folders above it by device and inode."""
+
+    path: Path
+    above: frozenset[tuple[int, int]]
 
 
 def _walk_argument(root: Path, visited: _Visited) -> Iterator[SourceFile | SkippedFile]:
-    # A stack instead of recursion, which would end at the depth of the interpreter's own.
-    stack = [root]
+    # A stack instead of recursion: a path may be deeper than the interpreter's recursion limit.
+    stack = [_Step(root, frozenset())]
     while stack:
-        path = stack.pop()
-        hidden = path != root and path.name.startswith(".")
-        if hidden:
-            yield SkippedFile(path, "source.hidden", "its name starts with a dot")
+        step = stack.pop()
+        if step.path != root and step.path.name.startswith("."):
+            yield SkippedFile(step.path, "source.hidden", "its name starts with a dot")
             continue
-        step = _visit(path, root, visited)
-        if isinstance(step, list):
-            stack.extend(reversed(step))
+        found = _visit(step, root, visited)
+        if isinstance(found, list):
+            stack.extend(reversed(found))
         else:
-            yield step
+            yield found
 
 
-def _visit(path: Path, root: Path, visited: _Visited) -> SourceFile | SkippedFile | list[Path]:
-    """Return what `path` is; a folder gives its entries in byte order of their names."""
+def _visit(step: _Step, root: Path, visited: _Visited) -> SourceFile | SkippedFile | list[_Step]:
+    """Return what a path is; a folder gives its entries in byte order of their names."""
+    path = step.path
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            if not visited.is_first_visit(status):
-                return SkippedFile(
-                    path, "source.already_visited", "this folder has been walked under another path"
-                )
-            return sorted(path.iterdir(), key=lambda entry: os.fsencode(entry.name))
+            return _visit_folder(step, status, visited)
         return _visit_file(path, root, status, visited)
     except OSError as exc:
         return _skipped_for(path, exc)
     except ValueError as exc:  # A null byte in the name: no such file can exist.
         return SkippedFile(path, "source.missing", str(exc))
+
+
+def _visit_folder(step: _Step, status: os.stat_result, visited: _Visited) -> SkippedFile | list[_Step]:
+    path, key = step.path, (status.st_dev, status.st_ino)
+    if key in step.above:
+        return SkippedFile(path, "source.symlink_loop", "this folder lies inside itself")
+    if not visited.is_first_visit(path):
+        return SkippedFile(path, "source.already_visited", "this folder has been walked already")
+    if not visited.may_walk(status):
+        detail = f"this folder has been walked under {_MAX_WALKS} other names"
+        return SkippedFile(path, "source.too_many_names", detail)
+    entries = sorted(path.iterdir(), key=lambda entry: os.fsencode(entry.name))
+    return [_Step(entry, step.above | {key}) for entry in entries]
 
 
 def _visit_file(
@@ -118,8 +147,8 @@ def _visit_file(
         )
     with path.open("rb"):
         pass  # Opening is the only honest test of permission.
-    if not visited.is_first_visit(status):
-        return SkippedFile(path, "source.already_visited", "this file has been met under another path")
+    if not visited.is_first_visit(path):
+        return SkippedFile(path, "source.already_visited", "this file has been met already")
     return SourceFile(path, root)
 
 

@@ -62,7 +62,7 @@ def take_footage(project: Project, *paths: Path, reference: str | None = None) -
         evidence.add_search(
             session,
             asset_ids=[asset_id for asset_id in embedded.values() if asset_id not in done],
-            encoder_id=register_encoder(session, encoder),
+            encoder_id=register_encoder(session, encoder.identity),
             detector_digest=DETECTOR,
             num_others=len(embedded) - 1,
         )

@@ -102,6 +102,8 @@ def generate(
 ) -> None:
     """Write MP4 clips, each with its embedded Content Credentials, each verified before it appears.
 
+    Run again, it keeps the clips that are there: after an interruption it goes on.
+
     Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
     """
     from db.project import open_project
@@ -120,9 +122,9 @@ def generate(
                 advance(1)
                 if as_json:
                     facts = {"path": str(clip.path), "urn": clip.urn, "seed": clip.seed}
-                    say_json(facts | {"unknown_words": list(clip.unknown_words)})
+                    say_json(facts | {"unknown_words": list(clip.unknown_words), "is_new": clip.is_new})
                     continue
-                say(f"{clip.path}")
+                say(f"{clip.path}" if clip.is_new else f"{clip.path} (was there already)")
                 if clip.unknown_words:
                     note(f"words the model has never met, ignored: {', '.join(clip.unknown_words)}")
 

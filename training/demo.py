@@ -19,13 +19,18 @@ from importlib import metadata
 from pathlib import Path
 
 from db.errors import ConfigError, RefusedError, UndecidedError
-from db.project import CONFIG_NAME
+from db.files import write_durably
 from db.terminal import heading, note, say, say_field
 
 POLICY = "commercial-training"
 SNAPSHOT = "demo"
 MODEL = "demo-model"
 PROMPT = "skyscrapers at night"
+
+_MARKER = "cleartitle-demo.txt"
+_MARKER_TEXT = (
+    "Made by `cleartitle demo`, which may write anything in this folder anew. Delete it when you like.\n"
+)
 
 _COLUMNS = ("path", "title", "rights_holder", "license_expression", "attribution", "source")
 _RIGHTS = (
@@ -141,12 +146,12 @@ def _generated(step: _Steps) -> str:
 
 
 def _prepare_folder(folder: Path) -> None:
-    known = {"footage", "reference", CONFIG_NAME}
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; the demonstration needs a folder")
-    if folder.exists() and any(folder.iterdir()) and not any((folder / name).exists() for name in known):
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
         raise ConfigError(f"{folder} holds something else", hint="name a new folder: cleartitle demo FOLDER")
     folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / _MARKER, _MARKER_TEXT.encode())
 
 
 def _write_footage(footage: Path, reference: Path) -> None:

@@ -7,6 +7,7 @@ and finds what was finished.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ from training.run import TrainingRun
 
 WEIGHTS_NAME = "model.safetensors"
 SIDECAR_NAME = "model.safetensors.c2pa"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,11 @@ def begin_run(
     """Open the snapshot, take a permit, and prepare or take up the run; a finished model is returned as it is.
 
     `on_clip` gets 1 for each clip that was read. Raises `SnapshotError` or `VerificationError` if the snapshot may not
-    be used, `NotCleared` if a clip's bytes are not the sealed ones, `ConfigError` if the name belongs to a model of
-    another run.
+    be used, `NotCleared` if a clip's bytes are not the sealed ones, `ConfigError` if the name cannot be that of a
+    folder, belongs to a model of another run, or the run has given a model of another name already.
     """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"model name {name!r}: expected letters, digits, '.', '_' or '-', at most 100")
     snapshot = open_snapshot(project, snapshot_name, now=utc_now())
     run_id = f"run-{digest_of({'snapshot': snapshot.merkle_root, 'config': config.digest})[:16]}"
     known = _known_model(project, name, run_id)
@@ -117,6 +122,8 @@ def complete_run(
         for report in steps:
             on_step(report)
     finished = finish(licensed.run, model_folder(project, licensed.name))
+    # What was recalled or ran out while the run went on must not be signed.
+    open_snapshot(project, licensed.snapshot.name, now=utc_now())
     _sign(project, licensed.snapshot, finished, _statement(licensed, finished))
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
@@ -125,7 +132,14 @@ def complete_run(
 
 def _known_model(project: Project, name: str, run_id: str) -> ModelRecord | None:
     with project.session() as session:
-        known = artefacts.find_model(session, name)
+        trained = artefacts.list_models(session)
+    known = next((model for model in trained if model.name == name), None)
+    twin = next((model for model in trained if model.run_id == run_id), None)
+    if known is None and twin is not None:
+        raise ConfigError(
+            f"this snapshot and configuration gave model {twin.name!r} already; {name!r} would be the same weights",
+            hint=f"use {twin.name}, or change the seed in the configuration",
+        )
     if known is not None and known.run_id != run_id:
         raise ConfigError(
             f"model {name!r} exists and comes from another snapshot or configuration",

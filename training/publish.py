@@ -5,34 +5,46 @@
 3. It is signed with the model as ingredient.
 4. Our own verifier passes it.
 5. It is moved to its name and recorded. On any failure before that, nothing is left.
+
+Asked for again, a clip that is there already is returned as it is: an interrupted command goes on where it stopped. If
+the command was killed between the two halves of step 5, the clip is put on record then.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from db import artefacts
 from db.canonical import sha256_hex
 from db.clock import utc_now
-from db.errors import ConfigError, RefusedError
-from db.files import sync_folder
+from db.errors import ConfigError, Error, RefusedError
+from db.files import hidden_folder, path_text, sync_folder
 from db.project import Project
 from db.records import ModelRecord
-from governance.content_credentials import Ingredient, ingredient_from_sidecar, sign_embedded
+from governance.content_credentials import (
+    Ingredient,
+    ingredient_from_sidecar,
+    read_store,
+    sign_embedded,
+)
 from governance.errors import VerificationError
 from governance.keys import load_signing_identity
 from governance.manifest import (
+    ACTIONS_LABEL,
+    CLIP_LABEL,
     CLIP_MEDIA_TYPE,
     MODEL_INGREDIENT,
     MODEL_MEDIA_TYPE,
     clip_manifest,
     model_data_types,
 )
+from governance.manifest_store import assertion_data
 from governance.snapshot import Snapshot, open_snapshot
 from governance.statements import ClipStatement
 from governance.trust import TrustAnchors, load_trust_anchors
@@ -71,6 +83,8 @@ class PublishedClip:
     seed: int
     unknown_words: tuple[str, ...]
     """Words of the prompt that the model never met; they were ignored."""
+    is_new: bool
+    """False: the very clip that was asked for was there already."""
 
 
 def open_generator(project: Project, name: str) -> Generator:
@@ -121,27 +135,70 @@ def publish_clip(
 ) -> PublishedClip:
     """Draw, sign, verify and record one clip (steps 2 to 5). The same model, prompt and seed give the same pictures.
 
-    Raises `RefusedError` if a file of that name is there already, `SigningError` or `VerificationError` if the
+    Raises `RefusedError` if another file of that name is there already, `SigningError` or `VerificationError` if the
     clip cannot be signed or does not verify.
     """
     destination = folder / clip_name(prompt, seed)
+    statement = _statement(generator, prompt, seed=seed, height=height, width=width)
+    words = tuple(generator.trained.vocabulary.unknown_words(prompt))
     if destination.exists():
-        raise RefusedError(
-            f"{destination} exists; clips are never overwritten", hint="give another --seed or --output"
+        urn = _take_up(project, generator, statement, destination)
+        return PublishedClip(
+            path=destination, urn=urn, prompt=prompt, seed=seed, unknown_words=words, is_new=False
         )
     folder.mkdir(parents=True, exist_ok=True)
-    statement = _statement(generator, prompt, seed=seed, height=height, width=width)
-    with tempfile.TemporaryDirectory(prefix=".cleartitle-", dir=folder) as hidden:
-        signed = _sign(project, generator, statement, prompt, Path(hidden))
+    with hidden_folder(folder) as hidden:
+        signed = _sign(project, generator, statement, prompt, hidden)
         verdict = verify_file(signed, generator.trust)  # 4
         if verdict.outcome is not VerdictOutcome.PASS:
             reasons = "; ".join(f"{failure.code}: {failure.reason}" for failure in verdict.failures)
             raise VerificationError(f"the new clip does not verify and was removed: {reasons}")
         _record(project, generator, statement, signed, destination)  # 5
-    words = generator.trained.vocabulary.unknown_words(prompt)
     return PublishedClip(
-        path=destination, urn=statement.clip_urn, prompt=prompt, seed=seed, unknown_words=tuple(words)
+        path=destination, urn=statement.clip_urn, prompt=prompt, seed=seed, unknown_words=words, is_new=True
     )
+
+
+def _take_up(project: Project, generator: Generator, asked: ClipStatement, destination: Path) -> str:
+    """Return the name of the clip at `destination` if it is the one that is asked for; record it where needed.
+
+    Raises `RefusedError` if it is anything else.
+    """
+    refusal = RefusedError(
+        f"{destination} exists and is not that clip; clips are never overwritten",
+        hint="give another --seed or --output",
+    )
+    if verify_file(destination, generator.trust).outcome is not VerdictOutcome.PASS:
+        raise refusal
+    store = read_store(destination, generator.trust, media_type=CLIP_MEDIA_TYPE)
+    if _request(store.active) != _request(clip_manifest(asked, generator_version=VERSION)):
+        raise refusal
+    urn = str(assertion_data(store.active, CLIP_LABEL)["clipUrn"])  # type: ignore[index]
+    with project.session() as session:
+        if not artefacts.has_output(session, urn):
+            columns = _columns(asked, destination, destination) | {"urn": urn}
+            artefacts.add_output(session, model_id=generator.record.id, columns=columns)
+    return urn
+
+
+def _request(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a clip's manifest says that follows from the request: model, prompt, seed, size and so on."""
+    facts = assertion_data(manifest, CLIP_LABEL) or {}
+    created = (assertion_data(manifest, ACTIONS_LABEL) or {}).get("actions", [{}])[0]
+    parameters = created.get("parameters", {})
+    return {key: value for key, value in facts.items() if key not in {"clipUrn", "generatedAt"}} | {
+        key: value for key, value in parameters.items() if key.startswith("org.cleartitle.")
+    }
+
+
+def _columns(statement: ClipStatement, file: Path, destination: Path) -> dict[str, Any]:
+    return {
+        "urn": statement.clip_urn,
+        "sha256": file_digest(file).sha256,
+        "prompt_sha256": statement.prompt_sha256,
+        "seed": statement.seed,
+        "path": path_text(destination),
+    }
 
 
 def _statement(generator: Generator, prompt: str, *, seed: int, height: int, width: int) -> ClipStatement:
@@ -194,16 +251,14 @@ def _sign(
 def _record(
     project: Project, generator: Generator, statement: ClipStatement, signed: Path, destination: Path
 ) -> None:
-    columns = {
-        "urn": statement.clip_urn,
-        "sha256": file_digest(signed).sha256,
-        "prompt_sha256": statement.prompt_sha256,
-        "seed": statement.seed,
-        "path": str(destination.absolute()),
-    }
-    with project.session() as session:
-        artefacts.add_output(session, model_id=generator.record.id, columns=columns)
-        # Moved inside the transaction: if the move fails the record is rolled back, if the record fails it is not made.
-        session.flush()
-        signed.replace(destination)
-        sync_folder(destination.parent)
+    columns = _columns(statement, signed, destination)
+    try:
+        with project.session() as session:
+            artefacts.add_output(session, model_id=generator.record.id, columns=columns)
+            # Moved inside the transaction: if the move fails, the record is rolled back.
+            session.flush()
+            signed.replace(destination)
+            sync_folder(destination.parent)
+    except (Error, OSError):
+        destination.unlink(missing_ok=True)  # on a full disk it is the commit that fails
+        raise

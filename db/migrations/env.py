@@ -15,7 +15,12 @@ def _run() -> None:
             connection=connection,
             target_metadata=Base.metadata,
             render_as_batch=connection.dialect.name == "sqlite",
+            # SQLite can undo DDL; Alembic assumes that it cannot and would leave half a schema to a kill.
+            transactional_ddl=True,
         )
+        if connection.dialect.name == "sqlite":
+            # The driver begins transactions before INSERT and the like only. Another `init` waits here.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()

@@ -73,6 +73,7 @@ def add_library_asset(session: Session, name: str, *, num_clips: int = 2) -> int
             end_pts=(number + 1) * 450_000 + 2**33,
             start_seconds=number * 5.0,
             end_seconds=(number + 1) * 5.0,
+            num_textured_samples=10,
         )
         for number in range(num_clips)
     ]

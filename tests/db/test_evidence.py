@@ -73,8 +73,8 @@ def test_the_same_claim_again_changes_nothing(session: Session) -> None:
     asset_id = add_library_asset(session, "a")
     path_id = evidence.add_path(session, asset_id, "/footage/a")
     grant_id = evidence.add_grant(session, digest=digest("g"), columns=grant_columns("holder"))
-    assert evidence.add_claim(session, asset_path_id=path_id, grant_id=grant_id)
-    assert not evidence.add_claim(session, asset_path_id=path_id, grant_id=grant_id)
+    assert evidence.add_claim(session, asset_path_id=path_id, table_path="/rights.csv", grant_id=grant_id)
+    assert not evidence.add_claim(session, asset_path_id=path_id, table_path="/rights.csv", grant_id=grant_id)
     assert session.scalar(select(func.count(models.Claim.id))) == 1
 
 
@@ -83,7 +83,7 @@ def test_a_corrected_claim_is_a_new_row_that_points_at_the_old_one(session: Sess
     path_id = evidence.add_path(session, asset_id, "/footage/a")
     for name in ("first", "second"):
         grant_id = evidence.add_grant(session, digest=digest(name), columns=grant_columns(name))
-        evidence.add_claim(session, asset_path_id=path_id, grant_id=grant_id)
+        evidence.add_claim(session, asset_path_id=path_id, table_path="/rights.csv", grant_id=grant_id)
     rows = session.scalars(select(models.Claim).order_by(models.Claim.id)).all()
     assert [row.supersedes_id for row in rows] == [None, rows[0].id]
     (grant,) = queries.claims_in_force(session, [asset_id])[asset_id]
@@ -100,7 +100,7 @@ def test_the_same_bytes_under_two_names_keep_both_claims(session: Session) -> No
     for name in ("one", "two"):
         path_id = evidence.add_path(session, asset_id, f"/footage/{name}")
         grant_id = evidence.add_grant(session, digest=digest(name), columns=grant_columns(name))
-        evidence.add_claim(session, asset_path_id=path_id, grant_id=grant_id)
+        evidence.add_claim(session, asset_path_id=path_id, table_path="/rights.csv", grant_id=grant_id)
     holders = {grant.rights_holder for grant in queries.claims_in_force(session, [asset_id])[asset_id]}
     assert holders == {"one", "two"}
 
@@ -172,6 +172,22 @@ def test_evidence_on_the_library_is_complete_over_pages(
 
 
 def test_rejected_file_is_recorded_once(session: Session) -> None:
-    assert evidence.reject_file(session, path="/x", code="media.empty", detail="zero bytes")
-    assert not evidence.reject_file(session, path="/x", code="media.empty", detail="zero bytes")
-    assert [event.kind for event in list_events(session)] == ["file.rejected"]
+    library = evidence.ensure_collection(session, evidence.LIBRARY, CollectionKind.LIBRARY)
+
+    def reject() -> bool:
+        return evidence.reject_file(
+            session, collection_id=library, path="/x", code="media.empty", detail="zero bytes"
+        )
+
+    assert reject()
+    assert not reject()
+    assert [event.kind for event in list_events(session)] == ["collection.created", "file.rejected"]
+
+
+def test_only_the_table_that_claimed_can_drop_its_claim(session: Session) -> None:
+    path_id = evidence.add_path(session, add_library_asset(session, "a"), "/footage/a")
+    grant_id = evidence.add_grant(session, digest=digest("g"), columns=grant_columns("holder"))
+    evidence.add_claim(session, asset_path_id=path_id, table_path="/one.csv", grant_id=grant_id)
+    assert not evidence.drop_claim(session, asset_path_id=path_id, table_path="/two.csv")
+    assert evidence.drop_claim(session, asset_path_id=path_id, table_path="/one.csv")
+    assert not evidence.drop_claim(session, asset_path_id=path_id, table_path="/one.csv")

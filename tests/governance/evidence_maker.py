@@ -48,6 +48,7 @@ def clip(start_seconds: float = 0.0, end_seconds: float = 5.0, *, number: int = 
         end_pts=round(end_seconds * 100),
         start_seconds=start_seconds,
         end_seconds=end_seconds,
+        num_textured_samples=10,
     )
 
 

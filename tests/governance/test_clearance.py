@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from db.records import AssetEvidence
-from governance.clearance import clip_facts, grant_relied_on, match_facts
+from governance.clearance import MIN_COMPARED_ROWS, clip_facts, grant_relied_on, match_facts
 from governance.facts import Facts, MatchFacts
+from ingest.matches import LITE0_DETECTOR, OPEN_CLIP_DETECTOR, Detector
 from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence, grant, match
 
 
@@ -45,8 +46,10 @@ def test_a_copy_of_the_same_holder_is_no_conflict() -> None:
     assert (_matches(found).num_title_conflicts, _matches(found).num_same_holder_copies) == (0, 1)
 
 
-def test_a_copy_that_nobody_claims_is_no_conflict() -> None:
+def test_a_copy_that_nobody_claims_is_counted_for_what_it_is() -> None:
+    """It used to count for nothing, so whoever delivered a copy with a row won over an owner without one."""
     copy = match(0.0, 5.0, is_other_in_library=True)
+    assert _matches(evidence(matches=(copy,), other_claims={2: ()})).num_unclaimed_copies == 1
     assert _matches(evidence(matches=(copy,), other_claims={2: ()})).num_title_conflicts == 0
 
 
@@ -68,6 +71,30 @@ def test_what_was_not_compared_is_not_called_compared(changes: dict[str, Any]) -
     assert not _matches(evidence(**changes)).compared
 
 
+def test_a_file_with_fewer_samples_than_a_match_needs_is_not_called_compared() -> None:
+    """Two samples used to count as compared, so a reference film cut into files of one second was cleared."""
+    assert not _matches(evidence(num_textured_rows=MIN_COMPARED_ROWS - 1)).compared
+    assert _matches(evidence(num_textured_rows=MIN_COMPARED_ROWS)).compared
+
+
+@pytest.mark.parametrize("detector", [LITE0_DETECTOR, OPEN_CLIP_DETECTOR])
+def test_the_fewest_samples_are_those_of_every_detector(detector: Detector) -> None:
+    assert detector.min_samples == MIN_COMPARED_ROWS
+
+
+def test_a_copy_that_nobody_claims_is_not_counted_as_the_same_holders() -> None:
+    """It used to be, so `why` said that an unclaimed file belonged to whoever claimed the copy."""
+    copy = match(0.0, 5.0, is_other_in_library=True)
+    assert _matches(evidence(matches=(copy,), other_claims={2: ()})).num_same_holder_copies == 0
+
+
+def test_two_holders_without_a_name_are_not_the_same_holder() -> None:
+    """They used to be: two rows that both left the holder out cleared each other of a title conflict."""
+    copy = match(0.0, 5.0, is_other_in_library=True)
+    found = evidence(claims=(grant(""),), matches=(copy,), other_claims={2: (grant(""),)})
+    assert (_matches(found).num_title_conflicts, _matches(found).num_same_holder_copies) == (1, 0)
+
+
 def test_nothing_is_compared_while_a_reference_asset_waits() -> None:
     waiting = dataclasses.replace(COMPARISON, is_reference_covered=False)
     assert not match_facts(clip(), evidence(), waiting).compared
@@ -75,3 +102,21 @@ def test_nothing_is_compared_while_a_reference_asset_waits() -> None:
 
 def test_without_a_claim_no_grant_is_present() -> None:
     assert not _facts(evidence(claims=())).grant.present
+
+
+def test_a_copy_of_the_same_holder_under_other_terms_is_counted_apart() -> None:
+    """A thief had only to type the owner's name beside a better licence."""
+    copy = match(0.0, 5.0, is_other_in_library=True)
+    found = evidence(matches=(copy,), other_claims={2: (grant("Holder", license_expression="CC-BY-NC-4.0"),)})
+    facts = _matches(found)
+    assert (facts.num_other_terms_copies, facts.num_same_holder_copies, facts.num_title_conflicts) == (
+        1,
+        0,
+        0,
+    )
+
+
+def test_a_clip_without_texture_in_a_textured_file_is_not_compared() -> None:
+    """The samples of the whole file used to count, so a flat clip passed for compared."""
+    flat = dataclasses.replace(clip(), num_textured_samples=0)
+    assert not match_facts(flat, evidence(), COMPARISON).compared

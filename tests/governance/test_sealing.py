@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from db.canonical import sha256_hex
 from db.clock import utc_now
 from db.decisions import current_decisions
 from db.errors import ConfigError, RefusedError
@@ -42,8 +44,8 @@ def clear(project: Project, as_of: dt.datetime | None = None) -> int:
 
 def seal(project: Project, name: str = "spring") -> Sealed:
     file = find_policy_file(POLICY)
-    text = read_limited(file.file).decode()
-    return seal_snapshot(project, name, file.load(), text, present_comparison(project))
+    policy_text = read_limited(file.file).decode()
+    return seal_snapshot(project, name, file.load(), policy_text, present_comparison(project))
 
 
 def outcomes(project: Project) -> dict[str, Outcome]:
@@ -165,9 +167,61 @@ def _edit_document(project: Project, edit: Callable[[str], str]) -> None:
 def test_a_changed_document_does_not_open(library: Project) -> None:
     clear(library)
     seal(library)
-    _edit_document(library, lambda text: text.replace("Sea Films", "Sea Filmz"))
+    _edit_document(library, lambda content: content.replace("Sea Films", "Sea Filmz"))
     with pytest.raises(SnapshotError, match="not the document that was sealed"):
         opened(library)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["expires_at = NULL", "policy_name = 'research-only'", "num_clips = 1", "policy_digest = merkle_root"],
+)
+def test_a_record_that_was_altered_does_not_open(library: Project, change: str) -> None:
+    """Expiry and policy used to be read from the database, so one UPDATE made an expired snapshot trainable."""
+    clear(library)
+    seal(library)
+    with library.session() as session:
+        session.execute(text(f"UPDATE snapshot SET {change}"))
+    with pytest.raises(SnapshotError, match="record was altered"):
+        open_snapshot(library, "spring", now=dt.datetime(2035, 1, 1, tzinfo=dt.UTC))
+
+
+def test_a_document_and_its_record_changed_together_do_not_open(library: Project) -> None:
+    clear(library)
+    seal(library)
+    _edit_document(library, lambda content: content.replace("Sea Films", "Sea Filmz"))
+    content = (snapshot_folder(library, "spring") / "snapshot.json").read_bytes()
+    with library.session() as session:
+        session.execute(
+            text("UPDATE snapshot SET document_sha256 = :digest"), {"digest": sha256_hex(content)}
+        )
+    with pytest.raises(VerificationError):
+        opened(library)
+
+
+def test_a_changed_document_is_not_called_sealed_already(library: Project) -> None:
+    """Sealing again used to compare roots with the database alone and to say that all was well."""
+    clear(library)
+    seal(library)
+    _edit_document(library, lambda content: content.replace("Sea Films", "Sea Filmz"))
+    with pytest.raises(SnapshotError, match="not the document that was sealed"):
+        seal(library)
+
+
+def test_another_file_in_the_place_of_footage_is_not_taken_for_it(library: Project, tmp_path: Path) -> None:
+    """A file that was there sufficed, so `snapshot verify` said that the footage was there."""
+    clear(library)
+    seal(library)
+    with (tmp_path / "footage" / "sea.mp4").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(SnapshotError, match="missing or changed"):
+        opened(library)
+
+
+def test_the_document_says_whether_the_reference_sets_were_covered(library: Project) -> None:
+    clear(library)
+    comparison = json.loads(seal(library).document_path.read_bytes())["comparison"]
+    assert comparison["covers_reference_sets"] is True
 
 
 def test_a_changed_sidecar_does_not_open(library: Project) -> None:

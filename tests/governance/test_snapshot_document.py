@@ -83,6 +83,22 @@ def test_shares_add_up() -> None:
     ]
 
 
+def test_a_snapshot_expires_with_the_first_of_its_grants() -> None:
+    """The expiry used to be taken as stated: a document without one was good for ever."""
+    ends = NOW + dt.timedelta(days=365)
+    found = build_document(
+        name="s",
+        purpose="commercial",
+        policy=POLICY,
+        decisions=[decided(1, expires_at=ends), decided(2)],
+        comparison={},
+        sealed_at=NOW,
+    )
+    check_document(found)
+    with pytest.raises(SnapshotError, match="expire"):
+        check_document(found | {"expires_at": None})
+
+
 def test_an_empty_snapshot_is_refused() -> None:
     with pytest.raises(SnapshotError, match="nothing to seal"):
         document()
@@ -103,6 +119,10 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "the policy and its digest": lambda d: d["policy"].update(text="x", digest=sha256_hex(b"x")),
     "a total": lambda d: d["totals"].update(duration_seconds=1e6),
     "a share": lambda d: d["licenses"][0].update(num_clips=7),
+    "a grant that no clip relies on": lambda d: d["grants"].update(
+        {digest_of({"valid_to": None}): {"valid_to": None}}
+    ),
+    "the expiry": lambda d: d.update(expires_at="2099-01-01T00:00:00Z"),
     "the root": lambda d: d.update(merkle_root="0" * 64),
     "the format": lambda d: d.update(format="cleartitle.snapshot/2"),
     "all leaves": lambda d: d.update(leaves=[]),

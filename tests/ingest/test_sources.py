@@ -87,22 +87,39 @@ def test_an_impossible_name_is_missing() -> None:
 
 def test_symlink_loops_end_and_nothing_comes_twice(tmp_path: Path) -> None:
     assert _codes([fixtures.symlink_loop(tmp_path)]) == [
-        ("back.mp4", "source.already_visited"),
+        ("back.mp4", "source.symlink_loop"),
         ("film.mp4", ""),
         ("left.mp4", "source.symlink_loop"),
         ("right.mp4", "source.symlink_loop"),
     ]
 
 
-def test_overlapping_arguments_and_hard_links_do_not_repeat(tmp_path: Path) -> None:
+def test_overlapping_arguments_do_not_repeat_but_every_name_of_a_file_counts(tmp_path: Path) -> None:
+    """Only the first name of a linked file used to count, so a link that sorted first took its owner's claim away."""
     (tmp_path / "a.mp4").write_bytes(b"x")
     os.link(tmp_path / "a.mp4", tmp_path / "b.mp4")
     assert _codes([tmp_path / "a.mp4", tmp_path, tmp_path]) == [
         ("a.mp4", ""),
         ("a.mp4", "source.already_visited"),
-        ("b.mp4", "source.already_visited"),
+        ("b.mp4", ""),
         (tmp_path.name, "source.already_visited"),
     ]
+
+
+def test_a_linked_folder_is_walked_under_each_name(tmp_path: Path) -> None:
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "owner" / "a.mp4").write_bytes(b"x")
+    (tmp_path / "alias").symlink_to("owner")
+    assert _codes([tmp_path]) == [("a.mp4", ""), ("a.mp4", "")]
+
+
+def test_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
+    for name in "abcde":
+        (tmp_path / name).mkdir()
+        for other in "abcde":
+            (tmp_path / name / other).symlink_to(f"../{other}")
+    codes = {code for _, code in _codes([tmp_path])}
+    assert codes == {"source.symlink_loop", "source.too_many_names"}
 
 
 def test_a_pipe_is_not_read(tmp_path: Path) -> None:

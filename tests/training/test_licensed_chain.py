@@ -145,10 +145,31 @@ def test_a_killed_run_ends_with_the_same_weights(trained_root: Path, tmp_path: P
     assert finished.record.weights_sha256 == uninterrupted.weights_sha256
 
 
-def test_the_same_seed_gives_the_same_pictures_and_never_overwrites(project: Project) -> None:
-    generate(project)
+def test_the_same_clip_asked_for_again_is_the_one_that_is_there(project: Project) -> None:
+    first, again = generate(project), generate(project)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert first.urn == again.urn
+
+
+def test_another_file_of_that_name_is_never_overwritten(project: Project) -> None:
+    clip = generate(project)
+    clip.path.write_bytes(b"something else")
     with pytest.raises(RefusedError, match="never overwritten"):
         generate(project)
+    assert clip.path.read_bytes() == b"something else"
+
+
+def test_a_recall_during_training_stops_the_signing(tmp_path: Path) -> None:
+    """The snapshot used to be checked before the run only, so a model of withdrawn footage was signed."""
+    project = make_library(tmp_path)
+    seal(project)
+    begun = begin_run(project, "spring", CONFIG, name="model", on_clip=lambda _n: None)
+    assert isinstance(begun, LicensedRun)
+    with project.session() as session:
+        artefacts.recall_snapshot(session, find_record(project, "spring").id, "spring", "licence withdrawn")
+    with pytest.raises(SnapshotError, match="licence withdrawn"):
+        complete_run(project, begun, on_step=lambda _r: None)
+    assert not list(project.models.rglob("*.c2pa"))
 
 
 def test_a_changed_byte_of_footage_stops_training(tmp_path: Path) -> None:

@@ -103,16 +103,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_event_kind_subject"), ["kind", "subject"], unique=False)
 
     op.create_table(
-        "rejected_file",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("code", sa.String(length=64), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("recorded_at", db.types.UtcDateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejected_file")),
-        sa.UniqueConstraint("path", "code", "detail", name=op.f("uq_rejected_file_path_code_detail")),
-    )
-    op.create_table(
         "rejected_row",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("table_path", sa.Text(), nullable=False),
@@ -272,6 +262,12 @@ def upgrade() -> None:
         sa.Column("end_pts", sa.BigInteger(), nullable=False),
         sa.Column("start_seconds", sa.Double(), nullable=False),
         sa.Column("end_seconds", sa.Double(), nullable=False),
+        sa.Column(
+            "num_textured_samples",
+            sa.Integer(),
+            nullable=False,
+            comment="sampled frames in the span that can be compared",
+        ),
         sa.Column("recorded_at", db.types.UtcDateTime(timezone=True), nullable=False),
         sa.CheckConstraint("end_pts > start_pts", name=op.f("ck_clip_span_not_empty")),
         sa.ForeignKeyConstraint(
@@ -335,8 +331,10 @@ def upgrade() -> None:
             "other_id",
             "detector_digest",
             "start_seconds",
+            "end_seconds",
             "other_start_seconds",
-            name=op.f("uq_match_asset_id_other_id_detector_digest_start_seconds_other_start_seconds"),
+            "other_end_seconds",
+            name="uq_match_span",
         ),
     )
     with op.batch_alter_table("match", schema=None) as batch_op:
@@ -374,6 +372,29 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recall")),
         sa.UniqueConstraint("snapshot_id", name=op.f("uq_recall_snapshot_id")),
+    )
+    op.create_table(
+        "rejected_file",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("collection_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("recorded_at", db.types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["collection_id"],
+            ["collection.id"],
+            name=op.f("fk_rejected_file_collection_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejected_file")),
+        sa.UniqueConstraint(
+            "collection_id",
+            "path",
+            "code",
+            "detail",
+            name=op.f("uq_rejected_file_collection_id_path_code_detail"),
+        ),
     )
     op.create_table(
         "run",
@@ -420,6 +441,7 @@ def upgrade() -> None:
         "claim",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("asset_path_id", sa.Integer(), nullable=False),
+        sa.Column("table_path", sa.Text(), nullable=False, comment="rights table that claims or withdraws"),
         sa.Column("grant_id", sa.Integer(), nullable=True, comment="null: the claim is withdrawn"),
         sa.Column("supersedes_id", sa.Integer(), nullable=True),
         sa.Column("recorded_at", db.types.UtcDateTime(timezone=True), nullable=False),
@@ -491,7 +513,7 @@ def upgrade() -> None:
         "model",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("urn", sa.String(length=64), nullable=False),
+        sa.Column("urn", sa.String(length=128), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("weights_sha256", sa.String(length=64), nullable=False),
         sa.Column("num_parameters", sa.Integer(), nullable=False),
@@ -548,6 +570,7 @@ def downgrade() -> None:
     op.drop_table("claim")
     op.drop_table("search")
     op.drop_table("run")
+    op.drop_table("rejected_file")
     op.drop_table("recall")
     with op.batch_alter_table("membership", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_membership_asset_id"))
@@ -571,7 +594,6 @@ def downgrade() -> None:
     op.drop_table("rights_table")
     op.drop_table("rights_grant")
     op.drop_table("rejected_row")
-    op.drop_table("rejected_file")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_event_kind_subject"))
 
