@@ -15,7 +15,7 @@ from db.terminal import safe_text
 from governance.errors import VerificationError
 from governance.manifest import CLIP_LABEL, MODEL_LABEL, SNAPSHOT_LABEL
 from governance.manifest_store import ManifestStore, assertion_data
-from governance.statements import LicenceShare, ModelStatement, SnapshotStatement
+from governance.statements import LicenseShare, ModelStatement, SnapshotStatement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ def _read_snapshot(manifest: Mapping[str, Any]) -> SnapshotStatement:
             purpose=facts.text("purpose"),
             sealed_at=facts.time("sealedAt"),
             expires_at=facts.time("expiresAt") if "expiresAt" in facts else None,
-            licences=facts.shares("licences"),
+            licenses=facts.shares("licenses"),
             document_sha256=facts.text("documentSha256") if "documentSha256" in facts else None,
         )
     except ValueError as exc:
@@ -218,11 +218,11 @@ class _Facts:
             raise VerificationError(f"assertion {self._label}: {key} is {text!r}, which has no time zone")
         return time
 
-    def shares(self, key: str) -> tuple[LicenceShare, ...]:
+    def shares(self, key: str) -> tuple[LicenseShare, ...]:
         entries = self._get(key, (list,))
         rows = [_Facts({"assertions": [{"label": key, "data": entry}]}, key) for entry in entries]
         return tuple(
-            LicenceShare(
+            LicenseShare(
                 license_expression=row.text("licenseExpression"),
                 num_clips=row.count("numClips"),
                 duration_seconds=row.seconds("durationSeconds"),

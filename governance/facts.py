@@ -21,7 +21,7 @@ from typing import Any
 
 from db.records import GrantRecord
 from db.vocabularies import Tri, Use
-from governance.licence_terms import terms_of_expression
+from governance.license_terms import terms_of_expression
 
 SCHEMA_VERSION = 1
 

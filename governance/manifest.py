@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.clock import rfc3339
-from governance.statements import ClipStatement, LicenceShare, ModelStatement, SnapshotStatement
+from governance.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
 
 SPEC_VERSION = "2.4.0"
 GENERATOR_NAME = "cleartitle"
@@ -64,7 +64,7 @@ def snapshot_manifest(statement: SnapshotStatement, *, generator_version: str) -
         "policyDigest": statement.policy_digest,
         "purpose": statement.purpose,
         "sealedAt": rfc3339(statement.sealed_at),
-        "licences": [_share(share) for share in statement.licences],
+        "licenses": [_share(share) for share in statement.licenses],
     }
     if statement.expires_at is not None:
         facts["expiresAt"] = rfc3339(statement.expires_at)
@@ -173,7 +173,7 @@ def _training_mining() -> dict[str, Any]:
     return _assertion(TRAINING_MINING_LABEL, {"entries": entries})
 
 
-def _share(share: LicenceShare) -> dict[str, Any]:
+def _share(share: LicenseShare) -> dict[str, Any]:
     return {
         "licenseExpression": share.license_expression,
         "numClips": share.num_clips,

@@ -35,7 +35,7 @@ from governance.snapshot import (
     verified_document,
 )
 from governance.snapshot_document import build_document, check_document
-from governance.statements import LicenceShare, SnapshotStatement
+from governance.statements import LicenseShare, SnapshotStatement
 from governance.trust import load_trust_anchors
 from governance.version import VERSION
 
@@ -155,14 +155,14 @@ def _statement(document: dict[str, Any], document_sha256: str) -> SnapshotStatem
         purpose=document["purpose"],
         sealed_at=_time(document["sealed_at"]),
         expires_at=None if document["expires_at"] is None else _time(document["expires_at"]),
-        licences=_shares(document["licenses"]),
+        licenses=_shares(document["licenses"]),
         document_sha256=document_sha256,
         **document["totals"],
     )
 
 
-def _shares(shares: Sequence[dict[str, Any]]) -> tuple[LicenceShare, ...]:
-    return tuple(LicenceShare(**share) for share in shares)
+def _shares(shares: Sequence[dict[str, Any]]) -> tuple[LicenseShare, ...]:
+    return tuple(LicenseShare(**share) for share in shares)
 
 
 def _time(text: str) -> dt.datetime:

@@ -17,7 +17,7 @@ _ROUNDING_SECONDS = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class LicenceShare:
+class LicenseShare:
     """How much of a snapshot stands under one licence expression."""
 
     license_expression: str
@@ -46,7 +46,7 @@ class SnapshotStatement:
     purpose: str
     sealed_at: dt.datetime
     expires_at: dt.datetime | None
-    licences: tuple[LicenceShare, ...]
+    licenses: tuple[LicenseShare, ...]
     document_sha256: str | None = None
 
     def __post_init__(self) -> None:
@@ -59,12 +59,12 @@ class SnapshotStatement:
         if self.expires_at is not None:
             _require_aware("expires_at", self.expires_at)
         _require(self.num_assets > 0, "num_assets", self.num_assets, "at least one")
-        shares = sum(share.num_clips for share in self.licences)
+        shares = sum(share.num_clips for share in self.licenses)
         _require(self.num_clips > 0, "num_clips", self.num_clips, "at least one")
-        _require(shares == self.num_clips, "licences", shares, f"shares of {self.num_clips} clips in all")
-        seconds = sum(share.duration_seconds for share in self.licences)
-        is_whole = abs(seconds - self.duration_seconds) <= _ROUNDING_SECONDS * len(self.licences)
-        _require(is_whole, "licences", seconds, f"shares of {self.duration_seconds} s in all")
+        _require(shares == self.num_clips, "licenses", shares, f"shares of {self.num_clips} clips in all")
+        seconds = sum(share.duration_seconds for share in self.licenses)
+        is_whole = abs(seconds - self.duration_seconds) <= _ROUNDING_SECONDS * len(self.licenses)
+        _require(is_whole, "licenses", seconds, f"shares of {self.duration_seconds} s in all")
 
 
 @dataclass(frozen=True, kw_only=True)

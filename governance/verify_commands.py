@@ -118,7 +118,7 @@ def _print_chain(chain: ChainOfTitle) -> None:
     _say("policy", f"{snapshot.policy_name} {snapshot.policy_version}")
     _say("", f"sha256 {snapshot.policy_digest}")
     total = snapshot.duration_seconds or 1.0
-    for number, share in enumerate(snapshot.licences):
+    for number, share in enumerate(snapshot.licenses):
         footage = f"{share.duration_seconds / total:6.1%}  {clock_text(share.duration_seconds):>9}"
         _say(
             "licences" if number == 0 else "",

@@ -14,7 +14,7 @@ from governance import manifest as m
 from governance.companions import document_root
 from governance.content_credentials import Ingredient, ingredient_from_sidecar, sign_embedded, sign_sidecar
 from governance.keys import TRUST_ANCHOR_FILE, SigningIdentity, create_development_keys, load_signing_identity
-from governance.statements import ClipStatement, LicenceShare, ModelStatement, SnapshotStatement
+from governance.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
 from governance.trust import TrustAnchors, load_trust_anchors
 from governance.verify import sidecar_of
 
@@ -94,9 +94,9 @@ def snapshot_statement(document: bytes, **changes: Any) -> SnapshotStatement:
         "purpose": "commercial",
         "sealed_at": SEALED_AT,
         "expires_at": EXPIRES_AT,
-        "licences": (
-            LicenceShare(license_expression="CC-BY-4.0", num_clips=2, duration_seconds=21.5),
-            LicenceShare(license_expression="CC0-1.0", num_clips=1, duration_seconds=10.0),
+        "licenses": (
+            LicenseShare(license_expression="CC-BY-4.0", num_clips=2, duration_seconds=21.5),
+            LicenseShare(license_expression="CC0-1.0", num_clips=1, duration_seconds=10.0),
         ),
         "document_sha256": hashlib.sha256(document).hexdigest(),
     }

@@ -17,7 +17,7 @@ import pytest
 from governance import content_credentials
 from governance import manifest as m
 from governance.companions import document_root
-from governance.statements import LicenceShare
+from governance.statements import LicenseShare
 from governance.verify import sidecar_of
 from tests.governance.signed_chain import (
     PROMPT,
@@ -216,10 +216,10 @@ def test_an_unlimited_snapshot_states_no_expiry() -> None:
         {"merkle_root": "AB" * 32},
         {"policy_digest": "ab"},
         {"sealed_at": dt.datetime(2026, 1, 1)},  # noqa: DTZ001 - naive on purpose
-        {"num_clips": 0, "licences": ()},
+        {"num_clips": 0, "licenses": ()},
         {"num_assets": 0},
         {"num_clips": 4},
-        {"licences": ()},
+        {"licenses": ()},
     ],
 )
 def test_malformed_snapshot_statements_are_refused(changes: dict[str, Any]) -> None:
@@ -233,9 +233,9 @@ def test_malformed_other_statements_are_refused() -> None:
     with pytest.raises(ValueError, match="prompt_sha256"):
         clip_statement(ROOT, prompt_sha256=PROMPT)
     with pytest.raises(ValueError, match="num_clips"):
-        LicenceShare(license_expression="CC0-1.0", num_clips=0, duration_seconds=0.0)
+        LicenseShare(license_expression="CC0-1.0", num_clips=0, duration_seconds=0.0)
 
 
 def test_shares_add_up() -> None:
     statement = snapshot_statement(snapshot_document())
-    assert sum(share.num_clips for share in statement.licences) == document_root(snapshot_document())[1]
+    assert sum(share.num_clips for share in statement.licenses) == document_root(snapshot_document())[1]

@@ -87,7 +87,7 @@ def test_a_clip_leads_to_its_licences(signed_chain: SignedChain) -> None:
     assert verdict.chain is not None
     assert verdict.chain.model == signed_chain.model_statement
     assert verdict.chain.snapshot == snapshot_statement(snapshot_document())
-    shares = {share.license_expression: share.num_clips for share in verdict.chain.snapshot.licences}
+    shares = {share.license_expression: share.num_clips for share in verdict.chain.snapshot.licenses}
     assert shares == {"CC-BY-4.0": 2, "CC0-1.0": 1}
     assert len(verdict.chain.signers) == 3
 

@@ -111,7 +111,7 @@ def test_a_clip_leads_to_model_snapshot_and_licences(project: Project) -> None:
     assert verdict.chain.model is not None
     assert verdict.chain.model.name == "model"
     assert verdict.chain.snapshot.merkle_root == find_record(project, "spring").merkle_root
-    assert {share.license_expression for share in verdict.chain.snapshot.licences} == {"CC0-1.0", "CC-BY-4.0"}
+    assert {share.license_expression for share in verdict.chain.snapshot.licenses} == {"CC0-1.0", "CC-BY-4.0"}
 
 
 def test_exposure_names_every_clip_that_was_consumed(project: Project) -> None:

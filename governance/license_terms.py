@@ -21,7 +21,7 @@ from ingest.licenses import AllOf, AnyOf, LicenseId, LicenseTree, WithException,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LicenceTerms:
+class LicenseTerms:
     """Permissions and duties. For the duties (`share_alike`, `attribution`) `YES` is the burden."""
 
     commercial_use: Tri = Tri.UNKNOWN
@@ -39,7 +39,7 @@ class LicenceTerms:
     """The expression after the licensee's choices: `MIT` for `GPL-3.0-only OR MIT`."""
 
 
-def terms_of_expression(expression: str, permitted_uses: Collection[Use] = ()) -> LicenceTerms:
+def terms_of_expression(expression: str, permitted_uses: Collection[Use] = ()) -> LicenseTerms:
     """Return what `expression` allows, given the uses that the rights holder has stated beside it.
 
     `A AND B`: the most restrictive answer to each question. `A OR B`: the licensee chooses one alternative as
@@ -59,17 +59,17 @@ def terms_of_expression(expression: str, permitted_uses: Collection[Use] = ()) -
 
 
 @functools.lru_cache(maxsize=4096)
-def _terms_cached(expression: str, is_training_stated: bool) -> LicenceTerms:
+def _terms_cached(expression: str, is_training_stated: bool) -> LicenseTerms:
     return _terms(parse_license(expression), is_training_stated=is_training_stated)
 
 
-def _terms(tree: LicenseTree, *, is_training_stated: bool) -> LicenceTerms:
+def _terms(tree: LicenseTree, *, is_training_stated: bool) -> LicenseTerms:
     match tree:
         case LicenseId():
             return _terms_of_id(tree, is_training_stated=is_training_stated)
         case WithException(license=base, exception=exception):
             if exception not in _EXCEPTIONS_ADDING_PERMISSIONS:
-                return LicenceTerms(relied_on=str(tree))
+                return LicenseTerms(relied_on=str(tree))
             return replace(_terms_of_id(base, is_training_stated=is_training_stated), relied_on=str(tree))
         case AllOf(parts=parts):
             return _all_of([_terms(part, is_training_stated=is_training_stated) for part in parts])
@@ -79,22 +79,22 @@ def _terms(tree: LicenseTree, *, is_training_stated: bool) -> LicenceTerms:
             )
 
 
-def _terms_of_id(license_id: LicenseId, *, is_training_stated: bool) -> LicenceTerms:
+def _terms_of_id(license_id: LicenseId, *, is_training_stated: bool) -> LicenseTerms:
     if license_id.is_ref:
         return _terms_of_ref(license_id.id, is_training_stated=is_training_stated)
     creative_commons = _CREATIVE_COMMONS.fullmatch(license_id.id)
     if creative_commons:
         return _terms_of_creative_commons(license_id.id, creative_commons)
     known = _TERMS_BY_ID.get(license_id.id)
-    return LicenceTerms(relied_on=license_id.id) if known is None else replace(known, relied_on=license_id.id)
+    return LicenseTerms(relied_on=license_id.id) if known is None else replace(known, relied_on=license_id.id)
 
 
-def _terms_of_ref(name: str, *, is_training_stated: bool) -> LicenceTerms:
+def _terms_of_ref(name: str, *, is_training_stated: bool) -> LicenseTerms:
     words = set(re.split(r"[^a-z]+", name.lower()))
     speaks_against = bool(words & _RESTRICTING_WORDS) or {"non", "commercial"} <= words
     if not is_training_stated:
-        return LicenceTerms(commercial_use=Tri.NO if speaks_against else Tri.UNKNOWN, relied_on=name)
-    return LicenceTerms(
+        return LicenseTerms(commercial_use=Tri.NO if speaks_against else Tri.UNKNOWN, relied_on=name)
+    return LicenseTerms(
         commercial_use=Tri.NO if speaks_against else Tri.YES,
         derivatives=Tri.YES,
         share_alike=Tri.NO,
@@ -102,9 +102,9 @@ def _terms_of_ref(name: str, *, is_training_stated: bool) -> LicenceTerms:
     )
 
 
-def _terms_of_creative_commons(name: str, match: re.Match[str]) -> LicenceTerms:
+def _terms_of_creative_commons(name: str, match: re.Match[str]) -> LicenseTerms:
     """Read the terms off the name of a CC licence, as its deed does."""
-    return LicenceTerms(
+    return LicenseTerms(
         commercial_use=Tri.NO if match["nc"] else Tri.YES,
         derivatives=Tri.NO if match["nd"] else Tri.YES,
         share_alike=Tri.YES if match["sa"] else Tri.NO,
@@ -115,8 +115,8 @@ def _terms_of_creative_commons(name: str, match: re.Match[str]) -> LicenceTerms:
     )
 
 
-def _all_of(parts: Collection[LicenceTerms]) -> LicenceTerms:
-    return LicenceTerms(
+def _all_of(parts: Collection[LicenseTerms]) -> LicenseTerms:
+    return LicenseTerms(
         commercial_use=_least([part.commercial_use for part in parts]),
         derivatives=_least([part.derivatives for part in parts]),
         share_alike=_greatest([part.share_alike for part in parts]),
@@ -138,7 +138,7 @@ def _greatest(values: Iterable[Tri]) -> Tri:
     return max(values, key=_ORDER.index)
 
 
-def _permissiveness(terms: LicenceTerms) -> tuple[int, ...]:
+def _permissiveness(terms: LicenseTerms) -> tuple[int, ...]:
     return (
         _ORDER.index(terms.commercial_use),
         _ORDER.index(terms.derivatives),
@@ -150,7 +150,7 @@ def _permissiveness(terms: LicenceTerms) -> tuple[int, ...]:
 
 _CREATIVE_COMMONS = re.compile(r"CC-BY(?P<nc>-NC)?(?:(?P<sa>-SA)|(?P<nd>-ND))?-\d\.\d(?:-[A-Z]+)?")
 
-_FREE = LicenceTerms(
+_FREE = LicenseTerms(
     commercial_use=Tri.YES,
     derivatives=Tri.YES,
     share_alike=Tri.NO,
@@ -160,7 +160,7 @@ _FREE = LicenceTerms(
 )
 """Dedications and licences that ask for nothing."""
 
-_NOTICE = LicenceTerms(
+_NOTICE = LicenseTerms(
     commercial_use=Tri.YES,
     derivatives=Tri.YES,
     share_alike=Tri.NO,
@@ -170,7 +170,7 @@ _NOTICE = LicenceTerms(
 )
 """Permissive licences whose notice must be kept."""
 
-_COPYLEFT = LicenceTerms(
+_COPYLEFT = LicenseTerms(
     commercial_use=Tri.YES,
     derivatives=Tri.YES,
     share_alike=Tri.YES,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from db.vocabularies import Tri, Use
-from governance.licence_terms import LicenceTerms, terms_of_expression
+from governance.license_terms import LicenseTerms, terms_of_expression
 
 YES, NO, UNKNOWN = Tri.YES, Tri.NO, Tri.UNKNOWN
 STATED = (Use.AI_GENERATIVE_TRAINING,)
 
 
-def answers(terms: LicenceTerms) -> tuple[Tri, Tri, Tri, Tri]:
+def answers(terms: LicenseTerms) -> tuple[Tri, Tri, Tri, Tri]:
     return terms.commercial_use, terms.derivatives, terms.share_alike, terms.attribution
 
 
@@ -53,7 +53,7 @@ def test_known_licences(
     "expression", ["Python-2.0", "CC-PDM-1.0", "CC-PDDC", "CC-SA-1.0", "LicenseRef-Acme-7", "JSON"]
 )
 def test_anything_else_is_unknown_in_every_respect(expression: str) -> None:
-    assert terms_of_expression(expression) == LicenceTerms(relied_on=expression)
+    assert terms_of_expression(expression) == LicenseTerms(relied_on=expression)
 
 
 @pytest.mark.parametrize(
