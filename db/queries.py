@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.matches import matches_of, reference_sets_of
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
 from db.vocabularies import CollectionKind
 
@@ -142,81 +142,6 @@ def claims_in_force(session: Session, asset_ids: Sequence[int]) -> dict[int, tup
     return {asset_id: tuple(found.values()) for asset_id, found in grants.items()}
 
 
-def reference_sets_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Return the names of the reference sets that hold each asset."""
-    query = (
-        select(models.Membership.asset_id, models.Collection.name)
-        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(models.Membership.asset_id.in_(asset_ids), models.Collection.kind == CollectionKind.REFERENCE)
-        .order_by(models.Collection.name)
-    )
-    return _grouped(session.execute(query))
-
-
-def library_members(session: Session, asset_ids: Sequence[int]) -> set[int]:
-    """Return those of `asset_ids` that are in the library."""
-    query = (
-        select(models.Membership.asset_id)
-        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(models.Membership.asset_id.in_(asset_ids), models.Collection.kind == CollectionKind.LIBRARY)
-    )
-    return set(session.scalars(query))
-
-
-def matches_of(
-    session: Session, asset_ids: Sequence[int], encoder_digest: str | None, detector_digest: str
-) -> dict[int, tuple[MatchRecord, ...]]:
-    """Return each asset's matches as that asset sees them, strongest first.
-
-    Matches of another detector, or of another encoder if one is given, are history and are not returned.
-    """
-    query = (
-        select(models.Match)
-        .where(
-            models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids),
-            models.Match.detector_digest == detector_digest,
-        )
-        .order_by(models.Match.score.desc(), models.Match.id)
-    )
-    if encoder_digest is not None:
-        query = query.join(models.Encoder, models.Encoder.id == models.Match.encoder_id).where(
-            models.Encoder.digest == encoder_digest
-        )
-    rows = list(session.scalars(query))
-    everyone = sorted({row.asset_id for row in rows} | {row.other_id for row in rows})
-    sets, library = reference_sets_of(session, everyone), library_members(session, everyone)
-    wanted = set(asset_ids)
-    found: dict[int, list[MatchRecord]] = defaultdict(list)
-    for row in rows:
-        for record in _both_views(row, sets, library):
-            if record.asset_id in wanted:
-                found[record.asset_id].append(record)
-    return {asset_id: tuple(records) for asset_id, records in found.items()}
-
-
-def _both_views(
-    row: models.Match, sets: Mapping[int, tuple[str, ...]], library: set[int]
-) -> Iterator[MatchRecord]:
-    near = (row.start_seconds, row.end_seconds)
-    far = (row.other_start_seconds, row.other_end_seconds)
-    for this, this_span, that, that_span in (
-        (row.asset_id, near, row.other_id, far),
-        (row.other_id, far, row.asset_id, near),
-    ):
-        yield MatchRecord(
-            asset_id=this,
-            other_id=that,
-            start_seconds=this_span[0],
-            end_seconds=this_span[1],
-            other_start_seconds=that_span[0],
-            other_end_seconds=that_span[1],
-            score=row.score,
-            num_votes=row.num_votes,
-            other_collections=sets.get(that, ()),
-            is_other_in_library=that in library,
-        )
-
-
 def library_evidence(session: Session, encoder_digest: str, detector_digest: str) -> Iterator[AssetEvidence]:
     """Yield the evidence on every library asset, page by page: memory is bounded by the page."""
     last_id = 0
@@ -239,16 +164,11 @@ def library_evidence(session: Session, encoder_digest: str, detector_digest: str
 def evidence_on(
     session: Session, assets: Sequence[AssetRecord], encoder_digest: str, detector_digest: str
 ) -> list[AssetEvidence]:
-    """Return the evidence on these assets, in their order.
-
-    Matches count whichever encoder nominated them, since the pictures decided; what the detector found twice is on
-    record once, under the encoder that came first. A copy of a copy of reference footage is a copy of that footage.
-    """
+    """Return the evidence on these assets, in their order."""
     ids = [asset.id for asset in assets]
-    matches = _with_reference_behind(
-        session, matches_of(session, ids, None, detector_digest), detector_digest
-    )
+    matches = matches_of(session, ids, detector_digest)
     others = sorted({match.other_id for records in matches.values() for match in records})
+    behind = matches_of(session, others, detector_digest)
     claims, other_claims = claims_in_force(session, ids), claims_in_force(session, others)
     paths, exact, clips = asset_paths(session, ids), reference_sets_of(session, ids), _clips_of(session, ids)
     searched = searched_among(session, ids, encoder_digest, detector_digest)
@@ -260,6 +180,7 @@ def evidence_on(
             clips=clips.get(asset.id, ()),
             claims=claims.get(asset.id, ()),
             matches=matches.get(asset.id, ()),
+            reference_matches=_reference_matches(matches.get(asset.id, ()), behind),
             other_claims={m.other_id: other_claims.get(m.other_id, ()) for m in matches.get(asset.id, ())},
             exact_reference_sets=exact.get(asset.id, ()),
             is_searched=asset.id in searched,
@@ -269,71 +190,13 @@ def evidence_on(
     ]
 
 
-def _with_reference_behind(
-    session: Session, matches: Mapping[int, tuple[MatchRecord, ...]], detector_digest: str
+def _reference_matches(
+    matches: Sequence[MatchRecord], behind: Mapping[int, Sequence[MatchRecord]]
 ) -> dict[int, tuple[MatchRecord, ...]]:
-    """Add, for each match with footage that itself copies a reference asset, the match with that reference asset."""
-    others = sorted({match.other_id for records in matches.values() for match in records})
-    behind = {
-        asset_id: [match for match in records if match.other_collections]
-        for asset_id, records in matches_of(session, others, None, detector_digest).items()
-    }
     return {
-        asset_id: records + tuple(_seen_through_all(records, behind)) for asset_id, records in matches.items()
+        match.other_id: tuple(far for far in behind.get(match.other_id, ()) if far.other_collections)
+        for match in matches
     }
-
-
-def _seen_through_all(
-    records: Sequence[MatchRecord], behind: Mapping[int, Sequence[MatchRecord]]
-) -> list[MatchRecord]:
-    """Return the copies of reference footage that only the footage in between shows, each once."""
-    added: list[MatchRecord] = []
-    for near in records:
-        for far in behind.get(near.other_id, ()):
-            if far.other_id == near.asset_id or not _share_seconds(near, far):
-                continue
-            seen = _seen_through(near, far)
-            if not any(_is_same_copy(seen, known) for known in (*records, *added)):
-                added.append(seen)
-    return added
-
-
-def _share_seconds(near: MatchRecord, far: MatchRecord) -> bool:
-    return far.start_seconds < near.other_end_seconds and far.end_seconds > near.other_start_seconds
-
-
-def _is_same_copy(one: MatchRecord, other: MatchRecord) -> bool:
-    is_overlapping = one.start_seconds < other.end_seconds and one.end_seconds > other.start_seconds
-    return one.other_id == other.other_id and is_overlapping
-
-
-def _seen_through(near: MatchRecord, far: MatchRecord) -> MatchRecord:
-    """Return what `near.asset_id` shares with `far.other_id`, given what both share with the asset in between."""
-    start = max(near.other_start_seconds, far.start_seconds)
-    end = min(near.other_end_seconds, far.end_seconds)
-    return replace(
-        far,
-        asset_id=near.asset_id,
-        start_seconds=_mapped(
-            start, near.other_start_seconds, near.other_end_seconds, near.start_seconds, near.end_seconds
-        ),
-        end_seconds=_mapped(
-            end, near.other_start_seconds, near.other_end_seconds, near.start_seconds, near.end_seconds
-        ),
-        other_start_seconds=_mapped(
-            start, far.start_seconds, far.end_seconds, far.other_start_seconds, far.other_end_seconds
-        ),
-        other_end_seconds=_mapped(
-            end, far.start_seconds, far.end_seconds, far.other_start_seconds, far.other_end_seconds
-        ),
-        score=min(near.score, far.score),
-        num_votes=min(near.num_votes, far.num_votes),
-    )
-
-
-def _mapped(seconds: float, start: float, end: float, to_start: float, to_end: float) -> float:
-    """Map a time in a span to the time at the same share of another span."""
-    return to_start + (seconds - start) * (to_end - to_start) / (end - start)
 
 
 def searched_among(

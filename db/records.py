@@ -190,6 +190,8 @@ class AssetEvidence:
     claims: tuple[GrantRecord, ...]
     """The grants in force, at most one for each path; newest first, each grant once."""
     matches: tuple[MatchRecord, ...]
+    reference_matches: Mapping[int, tuple[MatchRecord, ...]]
+    """What every asset on the other side of a match shares with reference footage, by asset id."""
     other_claims: Mapping[int, tuple[GrantRecord, ...]]
     """The grants in force of every asset on the other side of a match, by asset id."""
     exact_reference_sets: tuple[str, ...]

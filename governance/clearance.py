@@ -24,6 +24,7 @@ from db.files import path_of
 from db.project import Project
 from db.records import AssetEvidence, ClipRecord, GrantRecord, MatchRecord
 from db.vocabularies import Outcome
+from governance.copies import copies_in
 from governance.facts import Facts, MatchFacts, MediaFacts, grant_facts
 from governance.policy import Policy, PolicyDecision, decide
 
@@ -239,7 +240,7 @@ def is_compared(clip: ClipRecord, evidence: AssetEvidence, comparison: Compariso
 
 def matches_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecord]:
     """Yield the matches that share seconds with a clip."""
-    for match in evidence.matches:
+    for match in copies_in(evidence):
         if match.start_seconds < clip.end_seconds and match.end_seconds > clip.start_seconds:
             yield match
 

@@ -16,6 +16,7 @@ from itertools import chain
 from sqlalchemy.orm import Session
 
 from db import evidence, queries
+from db.matches import matches_of
 from db.project import Project
 from db.records import MatchRecord
 from ingest.encoders import EncoderIdentity
@@ -155,7 +156,7 @@ def _known(
 ) -> dict[tuple[int, int], list[_Match]]:
     """Return, by pair, what is on record already: from the other side, or with another encoder."""
     known: dict[tuple[int, int], list[_Match]] = defaultdict(list)
-    found = queries.matches_of(session, asset_ids, None, detector.digest)
+    found = matches_of(session, asset_ids, detector.digest)
     for seen in chain.from_iterable(found.values()):
         match = _recorded(seen)
         known[match.pair].append(match)

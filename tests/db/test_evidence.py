@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import evidence, models, queries
 from db.errors import ConfigError
 from db.events import list_events
+from db.matches import matches_of
 from db.types import UtcDateTime
 from db.vocabularies import CollectionKind
 from tests.db.records_maker import (
@@ -124,7 +125,7 @@ def test_a_match_is_seen_from_both_sides(session: Session) -> None:
     }
     assert evidence.add_matches(session, [match]) == 1
     assert evidence.add_matches(session, [match]) == 0
-    seen = queries.matches_of(session, [mine, theirs], ENCODER, DETECTOR)
+    seen = matches_of(session, [mine, theirs], DETECTOR)
     assert (seen[mine][0].start_seconds, seen[mine][0].other_start_seconds) == (1.0, 11.0)
     assert (seen[theirs][0].start_seconds, seen[theirs][0].other_start_seconds) == (11.0, 1.0)
     assert seen[mine][0].other_collections == ("blocked",)
@@ -146,7 +147,7 @@ def test_matches_of_another_detector_are_history(session: Session) -> None:
         "num_votes": 4,
     }
     evidence.add_matches(session, [match])
-    assert queries.matches_of(session, [mine], ENCODER, DETECTOR) == {}
+    assert matches_of(session, [mine], DETECTOR) == {}
 
 
 def test_unsearched_reference_assets_are_counted(session: Session) -> None:

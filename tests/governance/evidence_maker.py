@@ -99,6 +99,7 @@ def evidence(**changes: Any) -> AssetEvidence:
         "clips": (clip(),),
         "claims": (grant(),),
         "matches": (),
+        "reference_matches": {},
         "other_claims": {},
         "exact_reference_sets": (),
         "is_searched": True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from db import queries
+from db.matches import matches_of
 from db.project import Project
 from db.records import MatchRecord
 from governance.bootstrap import bootstrap
@@ -46,7 +47,7 @@ def _matches(project: Project) -> list[MatchRecord]:
     """Every match once, as the asset with the lower id sees it."""
     with project.session() as session:
         ids = list(queries.embedded_assets(session, IDENTITY.digest).values())
-        found = queries.matches_of(session, ids, IDENTITY.digest, DETECTOR.digest)
+        found = matches_of(session, ids, DETECTOR.digest)
     return [seen for seen in chain.from_iterable(found.values()) if seen.asset_id < seen.other_id]
 
 

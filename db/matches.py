@@ -1,0 +1,88 @@
+"""Reading matches: which seconds of which assets are copies of each other, as each side sees it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import models
+from db.records import MatchRecord
+from db.vocabularies import CollectionKind
+
+
+def matches_of(
+    session: Session, asset_ids: Sequence[int], detector_digest: str
+) -> dict[int, tuple[MatchRecord, ...]]:
+    """Return each asset's matches as that asset sees them, strongest first.
+
+    Matches of another detector are history and are not returned. Those of another encoder are: an encoder only
+    nominates, the detector's comparison of the pictures decided.
+    """
+    query = (
+        select(models.Match)
+        .where(
+            models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids),
+            models.Match.detector_digest == detector_digest,
+        )
+        .order_by(models.Match.score.desc(), models.Match.id)
+    )
+    rows = list(session.scalars(query))
+    everyone = sorted({row.asset_id for row in rows} | {row.other_id for row in rows})
+    sets, library = reference_sets_of(session, everyone), library_members(session, everyone)
+    wanted = set(asset_ids)
+    found: dict[int, list[MatchRecord]] = defaultdict(list)
+    for row in rows:
+        for record in _both_views(row, sets, library):
+            if record.asset_id in wanted:
+                found[record.asset_id].append(record)
+    return {asset_id: tuple(records) for asset_id, records in found.items()}
+
+
+def _both_views(
+    row: models.Match, sets: Mapping[int, tuple[str, ...]], library: set[int]
+) -> Iterator[MatchRecord]:
+    near = (row.start_seconds, row.end_seconds)
+    far = (row.other_start_seconds, row.other_end_seconds)
+    for this, this_span, that, that_span in (
+        (row.asset_id, near, row.other_id, far),
+        (row.other_id, far, row.asset_id, near),
+    ):
+        yield MatchRecord(
+            asset_id=this,
+            other_id=that,
+            start_seconds=this_span[0],
+            end_seconds=this_span[1],
+            other_start_seconds=that_span[0],
+            other_end_seconds=that_span[1],
+            score=row.score,
+            num_votes=row.num_votes,
+            other_collections=sets.get(that, ()),
+            is_other_in_library=that in library,
+        )
+
+
+def reference_sets_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the names of the reference sets that hold each asset."""
+    query = (
+        select(models.Membership.asset_id, models.Collection.name)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .where(models.Membership.asset_id.in_(asset_ids), models.Collection.kind == CollectionKind.REFERENCE)
+        .order_by(models.Collection.name)
+    )
+    sets: dict[int, list[str]] = defaultdict(list)
+    for asset_id, name in session.execute(query):
+        sets[asset_id].append(name)
+    return {asset_id: tuple(names) for asset_id, names in sets.items()}
+
+
+def library_members(session: Session, asset_ids: Sequence[int]) -> set[int]:
+    """Return those of `asset_ids` that are in the library."""
+    query = (
+        select(models.Membership.asset_id)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .where(models.Membership.asset_id.in_(asset_ids), models.Collection.kind == CollectionKind.LIBRARY)
+    )
+    return set(session.scalars(query))
