@@ -35,15 +35,18 @@ _SHOWN_FINDINGS = 20
 
 
 @click.command()
-@click.argument("folder", default=".", type=click.Path(path_type=Path))
-def init(folder: Path) -> None:
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@project_option
+def init(folder: Path | None, project_dir: Path) -> None:
     """Create a project folder, or migrate the one that is there: settings, database, store, development keys.
+
+    DIR is the folder; without it, the one that --project names.
 
     Example: cleartitle init library
     """
     from governance.bootstrap import bootstrap
 
-    done = bootstrap(folder)
+    done = bootstrap(folder or project_dir)
     say(f"{'created' if done.is_new else 'up to date'}: {done.project.root}")
     if done.made_keys:
         note("keys/ holds DEVELOPMENT signing keys: clips signed with them prove nothing to anyone but you")

@@ -111,8 +111,9 @@ def show(name: str, *, as_json: bool, project_dir: Path) -> None:
 @snapshot.command(name="verify")
 @click.argument("name")
 @click.option("--media", is_flag=True, help="Also hash every sealed file again.")
+@json_option
 @project_option
-def verify_snapshot(name: str, *, media: bool, project_dir: Path) -> None:
+def verify_snapshot(name: str, *, media: bool, as_json: bool, project_dir: Path) -> None:
     """Check a snapshot as training does: signature, Merkle root, policy, expiry, recall, and that its footage is there.
 
     Example: cleartitle snapshot verify spring --media
@@ -123,6 +124,10 @@ def verify_snapshot(name: str, *, media: bool, project_dir: Path) -> None:
     opened = open_snapshot(open_project(project_dir), name, now=utc_now())
     if media:
         _hash_again(opened.sources)
+    if as_json:
+        facts = {"name": name, "merkle_root": opened.merkle_root, "num_clips": len(opened.clips)}
+        say_json(facts | {"is_media_checked": media})
+        return
     say(f"snapshot {name} verifies: {len(opened.clips)} clips, Merkle root {opened.merkle_root}")
     if not media:
         note("not checked: the bytes of the footage (--media hashes every file again)")
@@ -143,8 +148,9 @@ def _hash_again(sources: Any) -> None:
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is shown to whoever tries to use the snapshot.")
 @click.option("--dry-run", is_flag=True, help="Say what would be withdrawn, change nothing.")
+@json_option
 @project_option
-def recall(name: str, reason: str, *, dry_run: bool, project_dir: Path) -> None:
+def recall(name: str, reason: str, *, dry_run: bool, as_json: bool, project_dir: Path) -> None:
     """Withdraw a snapshot for good: nothing trains on it, nothing is generated with models made from it.
 
     Example: cleartitle snapshot recall spring --reason "licence of Example Films withdrawn"
@@ -155,13 +161,17 @@ def recall(name: str, reason: str, *, dry_run: bool, project_dir: Path) -> None:
 
     project = open_project(project_dir)
     record = find_record(project, name)
+    with project.session() as session:
+        affected = [model.name for model in list_models(session) if model.snapshot_name == name]
+        if record.recall_reason is None and not dry_run:
+            recall_snapshot(session, record.id, name, reason)
+    if as_json:
+        is_new = record.recall_reason is None
+        say_json({"name": name, "is_new": is_new, "is_dry_run": dry_run, "affected_models": affected})
+        return
     if record.recall_reason is not None:
         say(f"snapshot {name} was recalled already: {record.recall_reason}")
         return
-    with project.session() as session:
-        affected = [model.name for model in list_models(session) if model.snapshot_name == name]
-        if not dry_run:
-            recall_snapshot(session, record.id, name, reason)
     say(
         f"snapshot {name} {'would be' if dry_run else 'is'} recalled; models affected: {', '.join(affected) or 'none'}"
     )
