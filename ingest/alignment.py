@@ -22,9 +22,12 @@ SPEEDS = (1.0, 0.8, 0.9, 1.1, 1.25, 0.5, 2.0)
 _BIN_SECONDS = 0.25
 _REACH_SECONDS = 0.3
 """Samples every half second lie up to a quarter second off the line; a little more for unsteady time stamps."""
+_MAX_BINS = 48
+"""Offsets looked at for each speed: enough for as many copied stretches of one pair of assets."""
 _MAX_GAP_SECONDS = 3.0
 _UNIT_SPEED_BONUS = 1.1
 """Real copies mostly keep their speed; with few hits several speeds explain them equally well."""
+_STANDS_OUT = 0.1
 _STILL_SIMILARITY = 0.95
 
 
@@ -50,12 +53,32 @@ class Segment:
 
 
 def find_segments(hits: PairHits, *, min_similarity: float, min_samples: int, limit: int) -> list[Segment]:
-    """Return up to `limit` segments with at least `min_samples` query samples, the heaviest first.
+    """Return up to `limit` segments for each of three levels of similarity, each with at least `min_samples`.
 
-    Segments that say nearly the same thing (half their time shared, offsets within half a second at their
-    middle) are given once; others may overlap, since of a static scene the best line is not known yet.
+    All hits count at the first level, where a segment may run on into footage that is merely alike; at the
+    levels half way and close to the best hit, the copied part of it stands alone. Heavier ones come first within
+    a level. Segments that say nearly the same thing are given once; others may overlap, since of a static scene
+    the best line is not known yet.
     """
-    excess_H = hits.similarity_H - min_similarity + 0.05
+    if len(hits.similarity_H) == 0:
+        return []
+    best = float(hits.similarity_H.max())
+    levels = {min_similarity, (min_similarity + best) / 2, max(min_similarity, best - _STANDS_OUT)}
+    kept: list[Segment] = []
+    for level in sorted(levels):
+        is_above_H = hits.similarity_H >= level
+        above = PairHits(
+            hits.query_seconds_H[is_above_H], hits.other_seconds_H[is_above_H], hits.similarity_H[is_above_H]
+        )
+        found = _segments_at_level(above, level, min_samples, limit)
+        kept += [segment for segment in found if not any(_is_equal(segment, other) for other in kept)]
+    return kept
+
+
+def _segments_at_level(hits: PairHits, level: float, min_samples: int, limit: int) -> list[Segment]:
+    if len(hits.similarity_H) == 0:
+        return []
+    excess_H = hits.similarity_H - level + 0.05
     candidates = [
         segment for speed in SPEEDS for segment in _segments_at_speed(hits, excess_H, speed, min_samples)
     ]
@@ -84,7 +107,7 @@ def _segments_at_speed(
     hits: PairHits, excess_H: NDArray[np.float64], speed: float, min_samples: int
 ) -> Iterator[Segment]:
     offset_H = hits.other_seconds_H - speed * hits.query_seconds_H
-    for center in np.unique(np.round(offset_H / _BIN_SECONDS)) * _BIN_SECONDS:
+    for center in _fullest_bins(offset_H, excess_H):
         on_line = np.flatnonzero(np.abs(offset_H - center) <= _REACH_SECONDS)
         if len(on_line) < min_samples:
             continue
@@ -96,6 +119,15 @@ def _segments_at_speed(
                 yield segment
 
 
+def _fullest_bins(offset_H: NDArray[np.float64], excess_H: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the centres of the bins with the most votes; static scenes fill very many of them alike."""
+    bin_H = np.round(offset_H / _BIN_SECONDS).astype(np.int64)
+    votes_B = np.bincount(bin_H - bin_H.min(), weights=excess_H)
+    near_B = np.convolve(votes_B, np.ones(3), mode="same")
+    fullest = np.argsort(-near_B, kind="stable")[:_MAX_BINS]
+    return np.asarray((fullest[near_B[fullest] > 0] + bin_H.min()) * _BIN_SECONDS)
+
+
 def _segment(
     hits: PairHits,
     excess_H: NDArray[np.float64],
@@ -103,19 +135,38 @@ def _segment(
     part: NDArray[np.int64],
     speed: float,
 ) -> Segment:
-    """Build the segment of the hits `part`; each query sample counts once, with its best hit."""
-    seconds_M, sample = np.unique(hits.query_seconds_H[part], return_inverse=True)
-    best_M = np.zeros(len(seconds_M))
-    np.maximum.at(best_M, sample, excess_H[part])
-    offset = float(np.average(offset_H[part], weights=excess_H[part]))
-    weight = float(best_M.sum()) * (_UNIT_SPEED_BONUS if speed == 1.0 else 1.0)
+    """Build the segment of the hits `part`; each query sample counts once, with its best hit.
+
+    The best hits alone say where the line is: at an unchanged pace they lie on it, their neighbours beside it.
+    """
+    by_sample = part[np.lexsort((-excess_H[part], hits.query_seconds_H[part]))]
+    seconds_M, first = np.unique(hits.query_seconds_H[by_sample], return_index=True)
+    best = by_sample[first]
+    offset = float(np.average(offset_H[best], weights=excess_H[best]))
+    weight = float(excess_H[best].sum()) * (_UNIT_SPEED_BONUS if speed == 1.0 else 1.0)
     return Segment(speed=speed, offset_seconds=offset, query_seconds_M=seconds_M, weight=weight)
 
 
 def _is_same(one: Segment, other: Segment) -> bool:
+    """Say whether half of the shorter one's time is shared and the lines are less than 0.5 s apart there."""
+    shorter = float(min(np.ptp(one.query_seconds_M), np.ptp(other.query_seconds_M)))
+    return _shared_seconds(one, other) >= 0.5 * shorter and _seconds_apart(one, other) < 0.5
+
+
+def _is_equal(one: Segment, other: Segment) -> bool:
+    """Say whether nearly all of the longer one's time is shared and the lines are the same."""
+    longer = float(max(np.ptp(one.query_seconds_M), np.ptp(other.query_seconds_M)))
+    return _shared_seconds(one, other) >= 0.9 * longer and _seconds_apart(one, other) < 0.2
+
+
+def _shared_seconds(one: Segment, other: Segment) -> float:
+    start = max(one.query_seconds_M[0], other.query_seconds_M[0])
+    return float(min(one.query_seconds_M[-1], other.query_seconds_M[-1]) - start)
+
+
+def _seconds_apart(one: Segment, other: Segment) -> float:
+    """Return how far the lines are apart in the middle of what they share."""
     start = max(one.query_seconds_M[0], other.query_seconds_M[0])
     end = min(one.query_seconds_M[-1], other.query_seconds_M[-1])
-    shorter = min(np.ptp(one.query_seconds_M), np.ptp(other.query_seconds_M))
-    middle = (start + end) / 2
-    apart = (one.speed - other.speed) * middle + one.offset_seconds - other.offset_seconds
-    return bool(end - start >= 0.5 * shorter and abs(apart) < 0.5)
+    middle = float(start + end) / 2
+    return abs((one.speed - other.speed) * middle + one.offset_seconds - other.offset_seconds)

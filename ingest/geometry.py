@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import cv2
     from numpy.typing import NDArray
 
 GEOMETRY_RULES = "affine-ncc-1"
 """Names the rules of this module; part of a detector's digest."""
 
-_NUM_FEATURES = 600
+_NUM_FEATURES = 400
 _MAX_RATIO = 0.85
 """Lowe's ratio test, looser than his 0.8: RANSAC and the pixels decide, not the matches."""
 _REPROJECTION_PIXELS = 3.0
@@ -124,15 +125,19 @@ def compare_runs(query: Sequence[Picture], other: Sequence[Picture]) -> Agreemen
 
 def detect(frame: NDArray[np.uint8]) -> Features:
     """Find the keypoints of a grey frame."""
-    import cv2
-
-    detector = cv2.SIFT.create(nfeatures=_NUM_FEATURES, contrastThreshold=0.02)
-    keypoints, descriptors = detector.detectAndCompute(frame, None)
+    keypoints, descriptors = _detector().detectAndCompute(frame, None)
     if len(keypoints) == 0:
         return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
     norms_K1 = np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-9)
     points_K2 = np.array([keypoint.pt for keypoint in keypoints], dtype=np.float32)
     return Features(points_K2, np.sqrt(descriptors / norms_K1).astype(np.float32))
+
+
+@cache
+def _detector() -> cv2.SIFT:
+    import cv2
+
+    return cv2.SIFT.create(nfeatures=_NUM_FEATURES, contrastThreshold=0.02)
 
 
 def register(query: Features, other: Features) -> Registration | None:
@@ -141,17 +146,17 @@ def register(query: Features, other: Features) -> Registration | None:
 
     if min(len(query.points_K2), len(other.points_K2)) < _MIN_INLIERS:
         return None
-    similarity = query.descriptors_KD @ other.descriptors_KD.T
-    nearest = np.argsort(-similarity, axis=1)[:, :2]
-    rows = np.arange(len(nearest))
-    distances = np.sqrt(np.maximum(0.0, 2 - 2 * similarity[rows[:, None], nearest]))
-    is_mutual = similarity.argmax(axis=0)[nearest[:, 0]] == rows
-    kept = is_mutual & (distances[:, 0] < _MAX_RATIO * distances[:, 1])
+    # Not a matrix product: OpenCV's loop needs no threads, which would fight with those of the caller.
+    distance_K2, nearest_K2 = cv2.batchDistance(query.descriptors_KD, other.descriptors_KD, cv2.CV_32F, K=2)
+    _, back_K1 = cv2.batchDistance(other.descriptors_KD, query.descriptors_KD, cv2.CV_32F, K=1)
+    nearest = np.asarray(nearest_K2)[:, 0]
+    is_mutual = np.asarray(back_K1)[nearest, 0] == np.arange(len(nearest))
+    kept = is_mutual & (np.asarray(distance_K2)[:, 0] < _MAX_RATIO * np.asarray(distance_K2)[:, 1])
     if kept.sum() < _MIN_INLIERS:
         return None
     map_23, inliers = cv2.estimateAffine2D(
         query.points_K2[kept],
-        other.points_K2[nearest[kept, 0]],
+        other.points_K2[nearest[kept]],
         ransacReprojThreshold=_REPROJECTION_PIXELS,
     )
     if map_23 is None or inliers.sum() < _MIN_INLIERS or not _is_plausible(map_23):

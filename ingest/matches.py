@@ -37,9 +37,11 @@ _BLOCK_ROWS = 250_000
 _QUERY_ROWS = 50_000
 _CACHED_ASSETS = 16
 _COMPARED_SHORT_SIDE = 128
-_MIN_PAIRS = 3
-_HOPELESS = 0.3
+_NUM_PROBES = 4
+_HOPELESS = 0.15
 """Agreement below which no better offset is looked for: copies have more even a quarter second off."""
+_CERTAIN = 0.97
+"""Agreement that only the right offset has."""
 _OFFSET_STEPS_SECONDS = (0.25, 0.125)
 
 
@@ -57,7 +59,7 @@ class Detector:
     min_samples: int
     """Query samples that a segment needs: three, half a second apart, are the shortest copy reported."""
     max_segments: int
-    """Segments of one pair of assets that are looked at, the most promising first."""
+    """Segments of one pair of assets that are looked at for each level of similarity, the most promising first."""
     max_compared: int
     """Frame pairs compared along one segment, evenly spread over it."""
     is_calibrated: bool
@@ -76,14 +78,17 @@ LITE0_DETECTOR = Detector(
     min_agreement=0.80,
     min_inliers=8,
     min_samples=3,
-    max_segments=6,
+    max_segments=4,
     max_compared=8,
     is_calibrated=True,
 )
 """Measured by benchmarks/copy_groups.py; the numbers and their margins are in docs/matching.md."""
 
 OPEN_CLIP_DETECTOR = dataclasses.replace(
-    LITE0_DETECTOR, name="open-clip (not calibrated)", min_similarity=0.80, is_calibrated=False
+    LITE0_DETECTOR,
+    name="open-clip (not calibrated)",
+    min_similarity=0.80,
+    is_calibrated=False,
 )
 """CLIP rates pictures of one kind of scene at 0.6 to 0.9; copies mostly lie above. Nothing here was measured."""
 
@@ -138,7 +143,9 @@ def find_matches(
                 pair = (batch.assets[query], block.assets[other])
                 if pair[0] != pair[1]:
                     seconds = batch.seconds_N[found.query_P[chosen]], block.seconds_N[found.row_P[chosen]]
-                    hits.setdefault(pair, []).append(PairHits(*seconds, found.score_P[chosen].astype(np.float64)))
+                    hits.setdefault(pair, []).append(
+                        PairHits(*seconds, found.score_P[chosen].astype(np.float64))
+                    )
         for (query_sha256, other_sha256), parts in sorted(hits.items(), key=lambda item: item[0]):
             yield from search.spans(query_sha256, other_sha256, _merged(parts))
 
@@ -189,7 +196,11 @@ class _Search:
         if not segments:
             return
         query, other = self._reel(query_sha256), self._reel(other_sha256)
-        judged = [found for segment in segments if (found := self._judge(query, other, segment)) is not None]
+        judged: list[_Judged] = []
+        for segment in segments:
+            if not any(_settles(found, segment) for found in judged):
+                found = self._judge(query, other, segment)
+                judged += [found] if found is not None else []
         for found in _without_overlap(judged):
             yield _span(query_sha256, other_sha256, query, other, found)
 
@@ -256,21 +267,29 @@ def compare_segment(query: Reel, other: Reel, segment: Segment, *, max_compared:
     The offset of a segment is only as good as its samples are dense. Around it, steps of the picture rate are
     taken uphill from coarse to fine, as the agreement of true copies falls steadily on both sides.
     """
-    spread = np.linspace(0, len(segment.query_seconds_M) - 1, min(max_compared, len(segment.query_seconds_M)))
-    seconds = segment.query_seconds_M[np.unique(spread.round().astype(int))].tolist()
-    best: Comparison | None = None
+    probes = _spread(segment.query_seconds_M, _NUM_PROBES)
+    probe: Comparison | None = None
     for is_mirrored in (False, True):
-        line = _Line(query, other, segment, seconds, is_mirrored)
-        best = _better(best, line.compare(0.0))
-    if best is None or best.agreement.score < _HOPELESS:
-        return best
-    line = _Line(query, other, segment, seconds, best.is_mirrored)
+        probe = _better(probe, _Line(query, other, segment, probes, is_mirrored).compare(0.0))
+    if probe is None or probe.agreement.score < _HOPELESS:
+        return probe
+    seconds = _spread(segment.query_seconds_M, max_compared)
+    line = _Line(query, other, segment, seconds, probe.is_mirrored)
+    best = line.compare(0.0)
+    if best is None:
+        return None
     for step in _OFFSET_STEPS_SECONDS:
         if step >= 0.75 * other.period_seconds:
             center = best.shift_seconds
             for shift in (center - step, center + step):
                 best = _better(best, line.compare(shift)) or best
     return best
+
+
+def _spread(seconds_M: NDArray[np.float64], limit: int) -> list[float]:
+    """Choose up to `limit` of the times, evenly."""
+    positions = np.linspace(0, len(seconds_M) - 1, min(limit, len(seconds_M))).round().astype(int)
+    return [float(seconds_M[position]) for position in np.unique(positions)]
 
 
 @dataclass(frozen=True)
@@ -307,7 +326,8 @@ class _Line:
             if query is not None and other is not None:
                 near.append(query.mirrored if self.is_mirrored else query)
                 far.append(other)
-        agreement = compare_runs(near, far) if len(near) >= min(_MIN_PAIRS, len(self.seconds)) else None
+        # The ends of a segment may lie a little outside the other asset.
+        agreement = compare_runs(near, far) if 2 * len(near) > len(self.seconds) else None
         return None if agreement is None else Comparison(agreement, shift_seconds, self.is_mirrored)
 
 
@@ -323,6 +343,14 @@ def _without_overlap(judged: Sequence[_Judged]) -> list[_Judged]:
         if is_free:
             kept.append(found)
     return sorted(kept, key=lambda found: float(found.segment.query_seconds_M[0]))
+
+
+def _settles(found: _Judged, segment: Segment) -> bool:
+    """Say whether a copy leaves nothing to find out about a segment of the same time."""
+    if found.comparison.agreement.score < _CERTAIN:
+        return False
+    start, end = found.segment.query_seconds_M[[0, -1]]
+    return bool(start <= segment.query_seconds_M[0] and segment.query_seconds_M[-1] <= end)
 
 
 def _worth(found: _Judged) -> float:

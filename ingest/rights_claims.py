@@ -57,7 +57,9 @@ def record_claims(
         for path in matches.conflicts:
             # The table contradicts itself about this file: what an older table claimed must not live on.
             path_id = evidence.add_path(session, asset_ids[path], path_text(path))
-            num_new += evidence.add_claim(session, asset_path_id=path_id, table_path=table_path, grant_id=None)
+            num_new += evidence.add_claim(
+                session, asset_path_id=path_id, table_path=table_path, grant_id=None
+            )
         for path in matches.unlicensed:
             # A row that was taken out of the table, or is no longer understood, takes its claim with it.
             path_id = evidence.add_path(session, asset_ids[path], path_text(path))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ingest.compute import choose_compute
+from ingest.errors import EncoderError
+from ingest.lite0 import MEAN_FILE, Lite0Encoder, center, open_lite0, read_mean, write_mean
+from tests.media import moving_scene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Lite0Encoder:
+    return open_lite0(choose_compute())
+
+
+def _images(num: int, height: int = 144, width: int = 192) -> list[NDArray[np.uint8]]:
+    return [next(moving_scene(seed, 1, height, width)) for seed in range(num)]
+
+
+def test_vectors_are_unit_rows_in_the_order_of_the_pictures(encoder: Lite0Encoder) -> None:
+    """Pictures of one shape share a batch, which must neither reorder nor change them."""
+    images = [*_images(2), *_images(2, 200, 120), *_images(5)]
+    vectors_BD = encoder.embed(images)
+    assert vectors_BD.dtype == np.float32
+    assert vectors_BD.shape == (9, encoder.identity.dim)
+    np.testing.assert_allclose(np.linalg.norm(vectors_BD, axis=1), 1, atol=1e-5)
+    for index, image in enumerate(images):
+        np.testing.assert_allclose(encoder.embed([image])[0], vectors_BD[index], atol=1e-4)
+
+
+def test_no_pictures_give_no_rows(encoder: Lite0Encoder) -> None:
+    assert encoder.embed([]).shape == (0, encoder.identity.dim)
+
+
+def test_a_copy_is_nearer_than_another_scene(encoder: Lite0Encoder) -> None:
+    image, other = _images(2)
+    height, width = image.shape[:2]
+    copies = [
+        np.ascontiguousarray(image[:, ::-1]),
+        np.ascontiguousarray(image[height // 8 : -height // 8, width // 8 : -width // 8]),
+        np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2),
+    ]
+    similarity_B = encoder.embed([*copies, other]) @ encoder.embed([image])[0]
+    assert similarity_B[:-1].min() > similarity_B[-1] + 0.1
+
+
+def test_pretrained_weights_are_where_they_belong(encoder: Lite0Encoder) -> None:
+    """A shuffled or untrained network gives one direction for everything; this one tells scenes apart."""
+    vectors_BD = encoder.embed(_images(6))
+    similarity_BB = vectors_BD @ vectors_BD.T
+    assert similarity_BB[~np.eye(6, dtype=bool)].max() < 0.9
+
+
+def test_the_identity_pins_weights_and_mean(encoder: Lite0Encoder, tmp_path: Path) -> None:
+    mean = read_mean(MEAN_FILE)
+    assert mean.num_images > 1000
+    assert mean.sha256 in encoder.identity.preprocessing
+    assert str(mean.num_images) in encoder.identity.preprocessing
+    assert len(encoder.identity.weights_sha256) == 64
+    write_mean(tmp_path / "other.safetensors", mean.vector_D * 0.5, 7)
+    other = open_lite0(choose_compute(), mean_file=tmp_path / "other.safetensors")
+    assert other.identity.digest != encoder.identity.digest
+    assert other.identity.weights_sha256 == encoder.identity.weights_sha256
+
+
+def test_a_mean_is_written_and_read_back_exactly(tmp_path: Path) -> None:
+    vector_D = np.random.default_rng(1).normal(size=1280).astype(np.float32)
+    write_mean(tmp_path / "new" / "mean.safetensors", vector_D, 42)
+    read = read_mean(tmp_path / "new" / "mean.safetensors")
+    np.testing.assert_array_equal(read.vector_D, vector_D, strict=True)
+    assert read.num_images == 42
+
+
+def test_a_missing_damaged_or_foreign_mean_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="cannot be read"):
+        read_mean(tmp_path / "missing.safetensors")
+    (tmp_path / "damaged.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(EncoderError, match="cannot be read"):
+        read_mean(tmp_path / "damaged.safetensors")
+    write_mean(tmp_path / "short.safetensors", np.zeros(3, dtype=np.float32), 1)
+    with pytest.raises(EncoderError, match="expected"):
+        read_mean(tmp_path / "short.safetensors")
+
+
+def test_centering_removes_the_common_direction() -> None:
+    random = np.random.default_rng(2)
+    rows_BD = random.normal(size=(50, 64)).astype(np.float32) * 0.05 + 1
+    rows_BD /= np.linalg.norm(rows_BD, axis=1, keepdims=True)
+    centered_BD = center(rows_BD, rows_BD.mean(axis=0))
+    assert (rows_BD @ rows_BD.T).min() > 0.9
+    assert abs((centered_BD @ centered_BD.T)[~np.eye(50, dtype=bool)].mean()) < 0.1
+
+
+def test_successive_frames_of_a_scene_stay_alike(encoder: Lite0Encoder) -> None:
+    frames = list(islice(moving_scene(3, 13), 0, None, 12))
+    first, second = encoder.embed(frames)
+    assert float(first @ second) > 0.5
