@@ -225,7 +225,7 @@ def print_speed(encoder: Encoder, clip: Clip) -> None:
 
 
 def main() -> int:
-    """Run the measurement; exit 1 if a group pair is missed or a match is false."""
+    """Run the measurement; exit 1 if a match is false. What is missed is printed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--footage", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)

@@ -29,7 +29,7 @@ _MIN_CONTENT = 0.3
 """A box narrower or lower than this share of the frame is a dark scene, not a frame with bars."""
 _GATE_SIDE = 64
 _MIN_TEXTURE = 2.0
-"""Mean absolute luma step between neighbours at 64 x 64; docs/matching.md has the measurement."""
+"""Mean absolute luma step between neighbours at 64 x 64. Chosen by looking: blank walls, fades and skies are below."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ _NOISE_VARIANCE = 15.0
 _NO_AGREEMENT = 0.7
 _FULL_AGREEMENT = 0.95
 """NCC up to which a window does not agree at all, and from which it agrees fully: copies lie above 0.95 almost
-everywhere, people of like shape before one wall reach 0.8 (docs/matching.md)."""
+everywhere, people of like shape before one wall reach 0.8 (seen on the footage of docs/matching.md)."""
 _STILL_DEVIATION = 4.0
 """Grey levels that deviate less than this over time are not motion but noise."""
 _MIN_TEXTURED = 0.02

@@ -40,16 +40,11 @@ def test_no_pictures_give_no_rows(encoder: Lite0Encoder) -> None:
     assert encoder.embed([]).shape == (0, encoder.identity.dim)
 
 
-def test_a_copy_is_nearer_than_another_scene(encoder: Lite0Encoder) -> None:
-    image, other = _images(2)
-    height, width = image.shape[:2]
-    copies = [
-        np.ascontiguousarray(image[:, ::-1]),
-        np.ascontiguousarray(image[height // 8 : -height // 8, width // 8 : -width // 8]),
-        np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2),
-    ]
-    similarity_B = encoder.embed([*copies, other]) @ encoder.embed([image])[0]
-    assert similarity_B[:-1].min() > similarity_B[-1] + 0.1
+def test_a_mirrored_copy_is_nearer_than_other_scenes(encoder: Lite0Encoder) -> None:
+    image, *others = _images(5)
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    similarity_B = encoder.embed([mirrored, *others]) @ encoder.embed([image])[0]
+    assert similarity_B[0] > similarity_B[1:].max()
 
 
 def test_pretrained_weights_are_where_they_belong(encoder: Lite0Encoder) -> None:
