@@ -87,8 +87,12 @@ def list_findings(
             "decision.missing", "library", "no clip has been decided", "run `cleartitle clear --policy NAME`"
         )
         return
-    for decision in current_decisions(session, policy_name):
-        yield from _decision_findings(decision)
+    by_asset = groupby(current_decisions(session, policy_name), key=lambda decision: decision.clip.asset_id)
+    for asset_id, decisions in by_asset:
+        kept_out = [decision for decision in decisions if decision.ruling.outcome is not Outcome.CLEARED]
+        paths = queries.asset_paths(session, [asset_id]) if kept_out else {}
+        for decision in kept_out:
+            yield from _decision_findings(decision, paths.get(asset_id, (decision.asset_sha256[:16],))[0])
 
 
 def _intake_findings(session: Session) -> Iterator[Finding]:
@@ -207,13 +211,13 @@ def _term_findings(subject: str, grant: GrantRecord, now: dt.datetime) -> Iterat
         )
 
 
-def _decision_findings(decision: DecisionRecord) -> Iterator[Finding]:
-    if decision.ruling.outcome is Outcome.CLEARED:
-        return
+def _decision_findings(decision: DecisionRecord, path: str) -> Iterator[Finding]:
     clip = decision.clip
-    span = f"clip {clip.clip_id} ({clock_text(clip.start_seconds)} to {clock_text(clip.end_seconds)})"
+    span = f"{clock_text(clip.start_seconds)} to {clock_text(clip.end_seconds)}"
     for reason in decision.ruling.reasons:
-        yield Finding(reason["code"], span, reason["because"], reason["remedy"])
+        yield Finding(
+            reason["code"], f"clip {clip.clip_id}, {span} of {path}", reason["because"], reason["remedy"]
+        )
 
 
 def count_by_code(findings: Iterable[Finding]) -> dict[str, int]:
