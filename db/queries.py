@@ -44,6 +44,33 @@ def find_asset(session: Session, sha256: str) -> AssetRecord | None:
     return None if row is None else as_asset(row)
 
 
+def get_asset(session: Session, asset_id: int) -> AssetRecord:
+    """Return the asset with this id, which must exist."""
+    return as_asset(session.scalars(select(models.Asset).where(models.Asset.id == asset_id)).one())
+
+
+def assets_at(session: Session, path: str) -> list[tuple[int, int]]:
+    """Return (id, size in bytes) of every asset that was seen at `path`, newest first."""
+    query = (
+        select(models.Asset.id, models.Asset.size_bytes)
+        .join(models.AssetPath, models.AssetPath.asset_id == models.Asset.id)
+        .where(models.AssetPath.path == path)
+        .order_by(models.AssetPath.id.desc())
+    )
+    return [(row.id, row.size_bytes) for row in session.execute(query)]
+
+
+def clips_of_asset(session: Session, asset_id: int) -> tuple[ClipRecord, ...]:
+    """Return an asset's clips in order of time."""
+    return _clips_of(session, [asset_id]).get(asset_id, ())
+
+
+def clips_by_prefix(session: Session, prefix: str, *, limit: int) -> list[ClipRecord]:
+    """Return up to `limit` clips whose id begins with `prefix`."""
+    query = select(models.Clip).where(models.Clip.clip_id.startswith(prefix, autoescape=True)).limit(limit)
+    return [as_clip(row) for row in session.scalars(query)]
+
+
 def has_embedding(session: Session, asset_id: int, encoder_digest: str) -> bool:
     """Return whether the asset's vectors under this encoder are in the store."""
     query = (

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import models, queries
+from db import queries
 from db.clock import rfc3339
 from db.decisions import decisions_on_clip
 from db.errors import ConfigError
 from db.files import path_of, path_text
-from db.queries import as_asset, as_clip
-from db.records import AssetEvidence, AssetRecord, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
+from db.records import AssetEvidence, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
 from governance.clearance import Comparison, is_compared, is_title_conflict, is_unclaimed_copy, matches_on
 from governance.facts import grant_facts
 
@@ -77,36 +75,28 @@ def find_clips(session: Session, text: str, at_seconds: float | None) -> list[Cl
     start is not unique.
     """
     asset_id = _asset_at(session, path_text(Path(text)))
-    of_file = select(models.Clip).where(models.Clip.asset_id == asset_id).order_by(models.Clip.start_pts)
+    clips = [] if asset_id is None else list(queries.clips_of_asset(session, asset_id))
     if at_seconds is not None:
-        of_file = of_file.where(models.Clip.start_seconds <= at_seconds, models.Clip.end_seconds > at_seconds)
-    clips = [] if asset_id is None else [as_clip(row) for row in session.scalars(of_file)]
+        clips = [clip for clip in clips if clip.start_seconds <= at_seconds < clip.end_seconds]
     if clips:
         return clips
     return [_by_id(session, text)]
 
 
 def _asset_at(session: Session, path: str) -> int | None:
-    """Return the id of the asset at a recorded path."""
-    query = (
-        select(models.Asset.id, models.Asset.size_bytes)
-        .join(models.AssetPath, models.AssetPath.asset_id == models.Asset.id)
-        .where(models.AssetPath.path == path)
-        .order_by(models.AssetPath.id.desc())
-    )
-    found = [(row[0], row[1]) for row in session.execute(query)]
+    """Return the id of the asset that lies at a path now, else of the newest that was recorded there."""
+    recorded = queries.assets_at(session, path)
     file = path_of(path)
-    size_bytes = file.stat().st_size if len(found) > 1 and file.is_file() else None
-    present = [asset_id for asset_id, size in found if size == size_bytes]
-    return next(iter(present), found[0][0] if found else None)
+    size_bytes = file.stat().st_size if len(recorded) > 1 and file.is_file() else None
+    present = [asset_id for asset_id, size in recorded if size == size_bytes]
+    return next(iter(present), recorded[0][0] if recorded else None)
 
 
 def _by_id(session: Session, text: str) -> ClipRecord:
     is_id = len(text) >= _MIN_PREFIX and all(character in "0123456789abcdef" for character in text)
-    query = select(models.Clip).where(models.Clip.clip_id.startswith(text, autoescape=True)).limit(2)
-    found = list(session.scalars(query)) if is_id else []
+    found = queries.clips_by_prefix(session, text, limit=2) if is_id else []
     if len(found) == 1:
-        return as_clip(found[0])
+        return found[0]
     if found:
         raise ConfigError(f"clip id {text!r} is not unique; give more digits")
     raise ConfigError(
@@ -117,7 +107,7 @@ def _by_id(session: Session, text: str) -> ClipRecord:
 
 def explain_clip(session: Session, clip: ClipRecord, comparison: Comparison) -> Explanation:
     """Gather what is known of a clip."""
-    asset = _asset_of(session, clip)
+    asset = queries.get_asset(session, clip.asset_id)
     (evidence,) = queries.evidence_on(session, [asset], comparison.encoder, comparison.detector)
     return Explanation(
         clip=clip,
@@ -139,12 +129,6 @@ def _with_own_term(decision: DecisionRecord) -> DecisionRecord:
         return decision
     facts["grant"] = facts["grant"] | own
     return replace(decision, ruling=replace(decision.ruling, facts=facts))
-
-
-def _asset_of(session: Session, clip: ClipRecord) -> AssetRecord:
-    row = session.get(models.Asset, clip.asset_id)
-    assert row is not None, "a clip belongs to an asset"
-    return as_asset(row)
 
 
 def _explained(
