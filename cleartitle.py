@@ -12,9 +12,11 @@ import errno
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import click
@@ -121,7 +123,13 @@ def main(verbose: int) -> None:
 def run() -> None:
     """Run the command line and leave with the exit code of the contract."""
     _open_standard_streams()
+    # A job manager that ends a run sends SIGTERM; training then leaves a checkpoint, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(_exit_code())
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _open_standard_streams() -> None:

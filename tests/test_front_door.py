@@ -138,3 +138,17 @@ def test_a_closed_pipe_is_no_finding(tmp_path: Path) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+def test_a_job_manager_that_ends_us_is_an_interruption(tmp_path: Path) -> None:
+    """SIGTERM used to end the process at once, so a training run lost what it did since its last checkpoint."""
+    script = (
+        "import os, signal, cleartitle\n"
+        "cleartitle.main.main = lambda **_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "cleartitle.run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert "run the same command again" in done.stderr
