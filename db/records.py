@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from db.clock import rfc3339
 from db.vocabularies import Outcome, Tri
 
 
@@ -52,22 +51,6 @@ class GrantRecord:
     source: str
     table_sha256: str
     row_number: int
-
-    def content(self) -> dict[str, Any]:
-        """Return what the grant says, as JSON values: what `digest` is taken over."""
-        return {
-            "schema": 1,
-            "title": self.title,
-            "rights_holder": self.rights_holder,
-            "license_expression": self.license_expression,
-            "permitted_uses": list(self.permitted_uses),
-            "territories": list(self.territories),
-            "valid_from": None if self.valid_from is None else rfc3339(self.valid_from),
-            "valid_to": None if self.valid_to is None else rfc3339(self.valid_to),
-            "attribution": self.attribution,
-            "evidence_sha256": self.evidence_sha256,
-            "source": self.source,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from db.clock import rfc3339
 from db.decisions import decisions_on_clip
 from db.errors import ConfigError
 from db.files import path_of, path_text
+from db.grants import grant_content
 from db.records import AssetEvidence, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
 from governance.clearance import Comparison, is_compared, is_title_conflict, is_unclaimed_copy, matches_on
 from governance.facts import grant_facts
@@ -162,7 +163,7 @@ def _grant_json(grant: GrantRecord) -> dict[str, Any]:
         "row_number": grant.row_number,
         "evidence_path": grant.evidence_path,
     }
-    return grant.content() | {"digest": grant.digest} | row
+    return grant_content(grant) | {"digest": grant.digest} | row
 
 
 def _match_json(item: ExplainedMatch) -> dict[str, Any]:

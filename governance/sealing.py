@@ -120,9 +120,8 @@ def _write(project: Project, name: str, document: dict[str, Any]) -> Sealed:
                 f"snapshot {name} exists with root {known.merkle_root[:16]}; a sealed snapshot never changes",
                 hint="seal under another name",
             )
-        verified_document(
-            project, known
-        )  # "already sealed" is said of a document that is still there and whole
+        # "already sealed" is said of a document that is still there and whole.
+        verified_document(project, known)
         return Sealed(known, is_new=False, document_path=path)
     content = canonical_json(document)
     with staged_folder(snapshot_folder(project, name)) as folder:

@@ -15,6 +15,7 @@ from typing import Any
 
 from db.canonical import canonical_json, digest_of, sha256_hex
 from db.clock import earliest, rfc3339
+from db.grants import grant_content
 from db.records import AssetRecord, DecisionRecord
 from governance.errors import SnapshotError
 from governance.merkle import merkle_root
@@ -74,7 +75,7 @@ def build_document(
         )
     leaves = sorted((clip_leaf(*pair) for pair in decisions), key=canonical_json)
     expires_at = earliest(*(decision.expires_at for decision, _ in decisions))
-    grants = {d.grant.digest: d.grant.content() for d, _ in decisions if d.grant is not None}
+    grants = {d.grant.digest: grant_content(d.grant) for d, _ in decisions if d.grant is not None}
     return {
         "format": FORMAT,
         "name": name,

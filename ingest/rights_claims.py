@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import evidence
 from db.canonical import digest_of
 from db.files import path_text
+from db.grants import grant_content
 from db.project import Project
 from ingest.rights import RightsTable
 from ingest.rights_match import match_rows
@@ -46,7 +47,7 @@ def record_claims(
     table_path = path_text(table.path)
     with project.session() as session:
         for path, row in matches.grants.items():
-            digest = digest_of(row.grant_content())
+            digest = digest_of(grant_content(row))
             if digest not in grant_ids:
                 columns = _grant_columns(row, table)
                 grant_ids[digest] = evidence.add_grant(session, digest=digest, columns=columns)

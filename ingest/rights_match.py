@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.canonical import digest_of
+from db.grants import grant_content
 from ingest.rights_rows import RejectedRow, RightsRow
 
 _MAGIC = re.compile(r"[*?[]")
@@ -181,7 +182,7 @@ def _settle(files: Sequence[Path], claims: Mapping[Path, _Claims], rejected: lis
     repeats: dict[int, tuple[int, Path]] = {}
     for path, claim in claims.items():
         rivals = claim.exact or claim.by_glob
-        if len(rivals) > 1 and len({digest_of(row.grant_content()) for row in rivals}) > 1:
+        if len(rivals) > 1 and len({digest_of(grant_content(row)) for row in rivals}) > 1:
             conflicts[path] = tuple(row.row_number for row in rivals)
             continue
         grants[path] = rivals[0]

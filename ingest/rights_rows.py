@@ -16,9 +16,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from db.clock import rfc3339
 from db.errors import ConfigError
 from db.vocabularies import Use
 from ingest.licenses import LicenseExpressionError, parse_license
@@ -63,26 +61,6 @@ class RightsRow:
     """As written, relative to the folder of the table."""
     evidence_sha256: str | None
     source: str
-
-    def grant_content(self) -> dict[str, Any]:
-        """Return what the grant says, and not where it was written: its canonical digest identifies the grant.
-
-        Row number, table and path are left out: the same licence given again in another table is the same
-        grant.
-        """
-        return {
-            "schema": 1,
-            "title": self.title,
-            "rights_holder": self.rights_holder,
-            "license_expression": self.license_expression,
-            "permitted_uses": [use.value for use in self.permitted_uses],
-            "territories": list(self.territories),
-            "valid_from": None if self.valid_from is None else rfc3339(self.valid_from),
-            "valid_to": None if self.valid_to is None else rfc3339(self.valid_to),
-            "attribution": self.attribution,
-            "evidence_sha256": self.evidence_sha256,
-            "source": self.source,
-        }
 
 
 @dataclass(frozen=True, slots=True)

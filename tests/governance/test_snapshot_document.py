@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from db.canonical import digest_of, sha256_hex
+from db.grants import grant_content
 from db.records import AssetRecord, DecisionRecord, RulingRecord
 from db.vocabularies import Outcome
 from governance.errors import SnapshotError
@@ -24,7 +25,7 @@ POLICY = {"name": "p", "version": "1", "digest": sha256_hex(POLICY_TEXT.encode()
 def decided(number: int, *, expires_at: dt.datetime | None = None) -> tuple[DecisionRecord, AssetRecord]:
     """A cleared clip of five seconds."""
     given = grant(license_expression="CC0-1.0" if number % 2 else "CC-BY-4.0", valid_to=expires_at)
-    given = dataclasses.replace(given, digest=digest_of(given.content()))
+    given = dataclasses.replace(given, digest=digest_of(grant_content(given)))
     ruling = RulingRecord(
         id=1,
         policy_name="p",
