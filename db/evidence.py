@@ -252,6 +252,17 @@ def add_embedding(
         )
 
 
+_MATCH_KEYS = (
+    "asset_id",
+    "other_id",
+    "detector_digest",
+    "start_seconds",
+    "end_seconds",
+    "other_start_seconds",
+    "other_end_seconds",
+)
+
+
 def add_matches(session: Session, matches: Sequence[Mapping[str, Any]]) -> int:
     """Record matches (columns of the match table, lower asset id first); return how many were new.
 
@@ -259,8 +270,7 @@ def add_matches(session: Session, matches: Sequence[Mapping[str, Any]]) -> int:
     """
     num_new = 0
     for columns in matches:
-        keys = set(columns) - {"score", "num_votes", "encoder_id"}
-        where = [getattr(models.Match, key) == columns[key] for key in keys]
+        where = [getattr(models.Match, key) == columns[key] for key in _MATCH_KEYS]
         if session.scalar(select(models.Match.id).where(*where)) is None:
             session.add(models.Match(**columns, recorded_at=utc_now()))
             session.flush()
@@ -286,3 +296,32 @@ def add_search(
     record_event(
         session, "search.done", detector_digest, {"num_assets": len(asset_ids), "num_others": num_others}
     )
+
+
+def add_detector(session: Session, *, digest: str, name: str, document: Mapping[str, Any]) -> None:
+    """Record a detector by its identity, once."""
+    if session.scalar(select(models.Detector.id).where(models.Detector.digest == digest)) is None:
+        row = models.Detector(digest=digest, name=name, document=dict(document), recorded_at=utc_now())
+        session.add(row)
+        session.flush()
+        record_event(session, "detector.registered", digest, {"name": name})
+
+
+def add_sound_print(
+    session: Session, *, asset_id: int, engine_digest: str, num_items: int, code: str, detail: str
+) -> None:
+    """Record that the sound of an asset was fingerprinted, or why it could not be; a newer answer replaces none."""
+    query = select(models.SoundPrint.id).where(
+        models.SoundPrint.asset_id == asset_id, models.SoundPrint.engine_digest == engine_digest
+    )
+    if session.scalar(query) is None:
+        session.add(
+            models.SoundPrint(
+                asset_id=asset_id,
+                engine_digest=engine_digest,
+                num_items=num_items,
+                code=code,
+                detail=detail,
+                recorded_at=utc_now(),
+            )
+        )

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.records import MatchRecord
+from db.sounds import newest_sound_detector
 from db.vocabularies import CollectionKind
 
 
@@ -18,14 +19,15 @@ def matches_of(
 ) -> dict[int, tuple[MatchRecord, ...]]:
     """Return each asset's matches as that asset sees them, strongest first.
 
-    Matches of another detector are history and are not returned. Those of another encoder are: an encoder only
-    nominates, the detector's comparison of the pictures decided.
+    These are what this detector found in the pictures, and what the newest detector of sound found. Matches of other
+    detectors are history. Those of another encoder are returned: an encoder only nominates, the detector's comparison
+    of the pictures decided.
     """
     query = (
         select(models.Match)
         .where(
             models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids),
-            models.Match.detector_digest == detector_digest,
+            models.Match.detector_digest.in_([detector_digest, newest_sound_detector()]),
         )
         .order_by(models.Match.score.desc(), models.Match.id)
     )
@@ -61,6 +63,11 @@ def _both_views(
             num_votes=row.num_votes,
             other_collections=sets.get(that, ()),
             is_other_in_library=that in library,
+            kind=row.kind,
+            tier=row.tier,
+            speed=row.speed if this == row.asset_id else 1 / row.speed,
+            is_mirrored=row.is_mirrored,
+            evidence=row.evidence,
         )
 
 

@@ -23,7 +23,7 @@ from db.types import (
     sha256_check,
     stored_by_value,
 )
-from db.vocabularies import CollectionKind, Outcome, Tri
+from db.vocabularies import CollectionKind, MatchKind, MatchTier, Outcome, Tri
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -287,8 +287,41 @@ class Match(Base):
     end_seconds: Mapped[float]
     other_start_seconds: Mapped[float]
     other_end_seconds: Mapped[float]
+    kind: Mapped[MatchKind] = mapped_column(stored_by_value(MatchKind))
+    tier: Mapped[MatchTier] = mapped_column(stored_by_value(MatchTier))
     score: Mapped[float]
     num_votes: Mapped[int]
+    speed: Mapped[float] = mapped_column(comment="seconds of the other side per second of this one")
+    is_mirrored: Mapped[bool]
+    evidence: Mapped[dict[str, Any]] = mapped_column(comment="the numbers that the score was made of")
+    recorded_at: Mapped[Utc]
+
+
+class SoundPrint(Base):
+    """The sound of an asset was fingerprinted, or why it could not be."""
+
+    __tablename__ = "sound_print"
+    __table_args__ = (UniqueConstraint("asset_id", "engine_digest"), sha256_check("engine_digest"))
+
+    id: Mapped[Key]
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id", ondelete="RESTRICT"))
+    engine_digest: Mapped[Sha256]
+    num_items: Mapped[int]
+    code: Mapped[str] = mapped_column(String(64), comment="empty if the sound can be compared")
+    detail: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[Utc]
+
+
+class Detector(Base):
+    """A detector's identity: every threshold, and the measurement that chose them."""
+
+    __tablename__ = "detector"
+    __table_args__ = (sha256_check("digest"),)
+
+    id: Mapped[Key]
+    digest: Mapped[Sha256] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    document: Mapped[dict[str, Any]]
     recorded_at: Mapped[Utc]
 
 

@@ -77,6 +77,11 @@ class Project:
         return self.store / "vectors"
 
     @property
+    def calibrations(self) -> Path:
+        """Measured detectors, one for each encoder."""
+        return self.store / "calibrations"
+
+    @property
     def snapshots(self) -> Path:
         """Sealed snapshot documents with their sidecars."""
         return self.store / "snapshots"

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import models
 from db.matches import matches_of, reference_sets_of
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
+from db.sounds import sound_detectors
 from db.vocabularies import CollectionKind
 
 _PAGE = 500
@@ -69,6 +70,17 @@ def clips_by_prefix(session: Session, prefix: str, *, limit: int) -> list[ClipRe
     """Return up to `limit` clips whose id begins with `prefix`."""
     query = select(models.Clip).where(models.Clip.clip_id.startswith(prefix, autoescape=True)).limit(limit)
     return [as_clip(row) for row in session.scalars(query)]
+
+
+def encoder_columns(session: Session, digest: str) -> dict[str, str | int]:
+    """Return what an encoder's identity is made of; the encoder is on record."""
+    row = session.scalars(select(models.Encoder).where(models.Encoder.digest == digest)).one()
+    return {
+        "name": row.name,
+        "weights_sha256": row.weights_sha256,
+        "preprocessing": row.preprocessing,
+        "dim": row.dim,
+    }
 
 
 def has_embedding(session: Session, asset_id: int, encoder_digest: str) -> bool:
@@ -268,10 +280,11 @@ def _grouped(pairs: Iterable[tuple[int, T]]) -> dict[int, tuple[T, ...]]:
 
 
 def latest_comparison(session: Session) -> tuple[str, str, str] | None:
-    """Return (encoder digest, encoder name, detector digest) of the newest near-duplicate search, if there was one."""
+    """Return (encoder digest, encoder name, detector digest) of the newest search of pictures, if there was one."""
     query = (
         select(models.Encoder.digest, models.Encoder.name, models.Search.detector_digest)
         .join(models.Search, models.Search.encoder_id == models.Encoder.id)
+        .where(models.Search.detector_digest.not_in(sound_detectors()))
         .order_by(models.Search.id.desc())
         .limit(1)
     )

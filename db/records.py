@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from db.vocabularies import Outcome, Tri
+from db.vocabularies import COPY_TIERS, MatchKind, MatchTier, Outcome, Tri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +84,23 @@ class MatchRecord:
     other_start_seconds: float
     other_end_seconds: float
     score: float
+    """Calibrated probability that it is a copy."""
     num_votes: int
     other_collections: tuple[str, ...]
     """Names of the reference sets that hold the other side."""
     is_other_in_library: bool
+    kind: MatchKind = MatchKind.PICTURE
+    tier: MatchTier = MatchTier.VERIFIED
+    speed: float = 1.0
+    """Seconds of the other side per second of this one."""
+    is_mirrored: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """The numbers that the score was made of."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the same pictures are on both sides, as surely as the calibration asks for."""
+        return self.kind is MatchKind.PICTURE and self.tier in COPY_TIERS
 
 
 @dataclass(frozen=True, kw_only=True)

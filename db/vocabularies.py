@@ -30,6 +30,31 @@ class Use(enum.StrEnum):
     DATA_MINING = "cawg.data_mining"
 
 
+class MatchTier(enum.StrEnum):
+    """How a match was established, the surest first."""
+
+    EXACT = "exact"
+    """The same bytes."""
+    HASH = "hash"
+    """Perceptual fingerprints agree along the line, and the pictures do."""
+    VERIFIED = "verified"
+    """Registered pictures agree, as surely as the calibration asks for."""
+    CANDIDATE = "candidate"
+    """Alike over time, but less sure than the calibration asks for: a person must look."""
+    SAME_SCENE = "same-scene"
+    """The same place or camera, but what moves there differs: not a copy."""
+
+
+COPY_TIERS = frozenset({MatchTier.EXACT, MatchTier.HASH, MatchTier.VERIFIED})
+
+
+class MatchKind(enum.StrEnum):
+    """What of the footage is the same."""
+
+    PICTURE = "picture"
+    SOUND = "sound"
+
+
 class CollectionKind(enum.StrEnum):
     """Why we hold an asset: to use it, or to make sure that nothing we use contains it."""
 

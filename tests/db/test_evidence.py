@@ -14,7 +14,7 @@ from db.errors import ConfigError
 from db.events import list_events
 from db.matches import matches_of
 from db.types import UtcDateTime
-from db.vocabularies import CollectionKind
+from db.vocabularies import CollectionKind, MatchKind, MatchTier
 from tests.db.records_maker import (
     DETECTOR,
     ENCODER,
@@ -120,14 +120,20 @@ def test_a_match_is_seen_from_both_sides(session: Session) -> None:
         "end_seconds": 3.0,
         "other_start_seconds": 11.0,
         "other_end_seconds": 13.0,
+        "kind": MatchKind.PICTURE,
+        "tier": MatchTier.VERIFIED,
         "score": 0.9,
         "num_votes": 4,
+        "speed": 2.0,
+        "is_mirrored": False,
+        "evidence": {"texture": 0.9},
     }
     assert evidence.add_matches(session, [match]) == 1
     assert evidence.add_matches(session, [match]) == 0
     seen = matches_of(session, [mine, theirs], DETECTOR)
     assert (seen[mine][0].start_seconds, seen[mine][0].other_start_seconds) == (1.0, 11.0)
     assert (seen[theirs][0].start_seconds, seen[theirs][0].other_start_seconds) == (11.0, 1.0)
+    assert (seen[mine][0].speed, seen[theirs][0].speed) == (2.0, 0.5)
     assert seen[mine][0].other_collections == ("blocked",)
     assert seen[theirs][0].is_other_in_library
 
@@ -143,8 +149,13 @@ def test_matches_of_another_detector_are_history(session: Session) -> None:
         "end_seconds": 3.0,
         "other_start_seconds": 11.0,
         "other_end_seconds": 13.0,
+        "kind": MatchKind.PICTURE,
+        "tier": MatchTier.VERIFIED,
         "score": 0.9,
         "num_votes": 4,
+        "speed": 1.0,
+        "is_mirrored": False,
+        "evidence": {},
     }
     evidence.add_matches(session, [match])
     assert matches_of(session, [mine], DETECTOR) == {}
