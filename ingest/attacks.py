@@ -1,127 +1,72 @@
 """Disguised copies: the product's own maker of the edits that people hide a copied clip behind.
 
-The demo, the tests and the benchmarks measure the detector with it. Sound is not carried over.
-
-Shapes: pictures are RGB uint8 HWC.
+The demo, the tests, the benchmarks and the calibration measure the detector with it. Sound is not carried over.
+Edits of the picture are in `ingest.attack_edits`, of the times in `ingest.attack_times`, those that need a second
+film in `ingest.attack_hosts`; here they are put together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
 
 from db.errors import ConfigError
-from db.files import durable_file
-from ingest.frames import ScannedFrame, scan_frames
+from ingest.attack_edits import (
+    Blur,
+    BlurredPadding,
+    Caption,
+    Corner,
+    Crop,
+    CropToAspect,
+    Grey,
+    Letterbox,
+    Logo,
+    Mirror,
+    PictureEdit,
+    Recolour,
+    Resize,
+    Rotate,
+)
+from ingest.attack_film import Picture, read_film, write_film
+from ingest.attack_hosts import Host, Insert, Inset, Side, SideBySide
+from ingest.attack_times import Excerpt, FrameRate, Noise, Speed
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = [
+    "Blur",
+    "BlurredPadding",
+    "Caption",
+    "Corner",
+    "Crop",
+    "CropToAspect",
+    "Excerpt",
+    "FrameRate",
+    "Grey",
+    "Host",
+    "Insert",
+    "Inset",
+    "Letterbox",
+    "Logo",
+    "Mirror",
+    "Noise",
+    "PictureEdit",
+    "Recolour",
+    "Reencode",
+    "Resize",
+    "Rotate",
+    "Side",
+    "SideBySide",
+    "Speed",
+    "Transform",
+    "copied_seconds",
+    "disguise",
+    "encoding_crf",
+    "write_copy",
+]
 
-_EVERY_FRAME = Fraction(1000)
 _FULL_SIZE = 10_000
 _DEFAULT_CRF = 23
-
-
-class PictureEdit(Protocol):
-    """An edit done to every picture alike."""
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the edited picture; its size depends on the size of `image` alone."""
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """Swap left and right."""
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the mirrored picture."""
-        return image[:, ::-1]
-
-
-@dataclass(frozen=True)
-class Crop:
-    """Keep the middle: `fraction` of the width and of the height."""
-
-    fraction: float
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the middle of the picture."""
-        height, width = image.shape[:2]
-        rows, columns = max(2, round(height * self.fraction)), max(2, round(width * self.fraction))
-        top, left = (height - rows) // 2, (width - columns) // 2
-        return image[top : top + rows, left : left + columns]
-
-
-@dataclass(frozen=True)
-class Resize:
-    """Scale width and height by `fraction`."""
-
-    fraction: float
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the scaled picture."""
-        from PIL import Image
-
-        height, width = image.shape[:2]
-        size = (max(2, round(width * self.fraction)), max(2, round(height * self.fraction)))
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
-
-
-@dataclass(frozen=True)
-class Caption:
-    """Write `text` in white on a dark bar across the lower part of the picture."""
-
-    text: str
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture with its caption."""
-        from PIL import Image, ImageDraw, ImageFont
-
-        picture = Image.fromarray(image)
-        height = picture.height
-        bar = (0, round(height * 0.78), picture.width, round(height * 0.92))
-        draw = ImageDraw.Draw(picture)
-        draw.rectangle(bar, fill=(12, 12, 12))
-        font = ImageFont.load_default(size=max(8, round(height * 0.09)))
-        middle = (picture.width // 2, (bar[1] + bar[3]) // 2)
-        draw.text(middle, self.text, fill=(255, 255, 255), font=font, anchor="mm")
-        return np.asarray(picture)
-
-
-@dataclass(frozen=True)
-class Letterbox:
-    """Add black bars above and below, each `fraction` of the picture's height."""
-
-    fraction: float
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture between its bars."""
-        bar = round(image.shape[0] * self.fraction)
-        return np.pad(image, ((bar, bar), (0, 0), (0, 0)))
-
-
-@dataclass(frozen=True)
-class Grey:
-    """Remove the colour."""
-
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture in greys, still RGB."""
-        from PIL import Image
-
-        return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """Keep only `seconds` of the footage, from `start_seconds` after its first frame."""
-
-    start_seconds: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -131,67 +76,96 @@ class Reencode:
     crf: int
 
 
-Transform = Mirror | Crop | Resize | Caption | Letterbox | Grey | Excerpt | Reencode
+PixelEdit = (
+    Mirror
+    | Crop
+    | CropToAspect
+    | Resize
+    | Rotate
+    | Caption
+    | Logo
+    | Letterbox
+    | BlurredPadding
+    | Grey
+    | Recolour
+    | Blur
+)
+TimeEdit = Excerpt | Speed | FrameRate | Noise
+HostedEdit = Insert | Inset | SideBySide
+Transform = PixelEdit | TimeEdit | HostedEdit | Reencode
 
 
-def write_copy(source: Path, destination: Path, *, transforms: Sequence[Transform]) -> int:
+def write_copy(
+    source: Path,
+    destination: Path,
+    *,
+    transforms: Sequence[Transform],
+    host: Host | None = None,
+    short_side: int = _FULL_SIZE,
+) -> int:
     """Write `source` as an H.264 MP4 with `transforms` done to it in order; return the number of frames.
 
-    Time stamps keep their distances. The file appears under its name only when it is complete.
+    Both films are first reduced to a short side of at most `short_side`. Unless told otherwise pictures keep
+    their times. The file appears under its name only when it is complete.
 
-    Raises `MediaError` if `source` cannot be read, `ConfigError` if an excerpt holds no frame of it.
+    Raises `MediaError` if a film cannot be read, `ConfigError` if an excerpt holds no frame of it, or if a transform
+    needs a host and there is none.
     """
-    edits = [edit for edit in transforms if not isinstance(edit, Excerpt | Reencode)]
-    excerpts = [edit for edit in transforms if isinstance(edit, Excerpt)]
-    crf = next((edit.crf for edit in transforms if isinstance(edit, Reencode)), _DEFAULT_CRF)
-    with durable_file(destination) as staged:
-        num_frames = _encode(_excerpted(source, excerpts), edits, staged, crf)
-        if num_frames == 0:
-            raise ConfigError(f"no frame of {source.name} lies inside {excerpts}")
-    return num_frames
+    film = read_film(source, short_side=short_side)
+    if transforms and isinstance(cut := transforms[0], Excerpt):
+        # The same pictures, but those before the excerpt are not even converted.
+        film = read_film(source, short_side=short_side, start_seconds=cut.start_seconds, seconds=cut.seconds)
+        transforms = transforms[1:]
+    host_film = None
+    if host is not None:
+        host_film = read_film(host.path, short_side=short_side, start_seconds=host.start_seconds)
+    copy = iter(disguise(film, transforms, host_film))
+    first = next(copy, None)
+    if first is None:
+        raise ConfigError(f"no frame of {source.name} lies inside the excerpt")
+    return write_film(chain([first], copy), destination, crf=encoding_crf(transforms))
 
 
-def _excerpted(source: Path, excerpts: Sequence[Excerpt]) -> Iterator[ScannedFrame]:
-    for frame in scan_frames(source, samples_per_second=_EVERY_FRAME, image_short_side=_FULL_SIZE):
-        if any(frame.seconds >= excerpt.start_seconds + excerpt.seconds for excerpt in excerpts):
-            return
-        if all(frame.seconds >= excerpt.start_seconds for excerpt in excerpts):
-            yield frame
+def disguise(
+    film: Iterable[Picture], transforms: Sequence[Transform], host_film: Iterable[Picture] | None
+) -> Iterable[Picture]:
+    """Return `film` with `transforms` done to it in order; how it is encoded is not seen to here.
+
+    Raises `ConfigError` unless there is one hosted edit at most, and a host for it.
+    """
+    if sum(isinstance(edit, HostedEdit) for edit in transforms) > 1:
+        raise ConfigError("a copy can be hidden in one host only")
+    for edit in transforms:
+        if isinstance(edit, HostedEdit):
+            if host_film is None:
+                raise ConfigError(f"{type(edit).__name__} needs a host film")
+            film = edit.over(film, host_film)
+        elif isinstance(edit, TimeEdit):
+            film = edit.over(film)
+        elif not isinstance(edit, Reencode):
+            film = _edited(film, edit)
+    return film
 
 
-def _encode(frames: Iterator[ScannedFrame], edits: Sequence[PictureEdit], destination: Path, crf: int) -> int:
-    import av
-
-    num_frames = 0
-    with av.open(str(destination), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(30))
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast"}
-        first_pts = 0
-        for scanned in frames:
-            if scanned.image is None:
-                continue
-            image = _even(_edited(scanned.image, edits))
-            if num_frames == 0:
-                stream.height, stream.width = image.shape[:2]
-                stream.codec_context.time_base = scanned.time_base
-                first_pts = scanned.pts
-            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
-            picture.pts, picture.time_base = scanned.pts - first_pts, scanned.time_base
-            container.mux(stream.encode(picture))
-            num_frames += 1
-        if num_frames:
-            container.mux(stream.encode(None))
-    return num_frames
+def encoding_crf(transforms: Iterable[Transform]) -> int:
+    """Return the constant rate factor to write a copy with."""
+    return next((edit.crf for edit in transforms if isinstance(edit, Reencode)), _DEFAULT_CRF)
 
 
-def _edited(image: NDArray[np.uint8], edits: Sequence[PictureEdit]) -> NDArray[np.uint8]:
-    for edit in edits:
-        image = edit.apply(image)
-    return image
+def copied_seconds(transforms: Iterable[Transform], seconds: float) -> tuple[float, float]:
+    """Return from when to when a copy with these `transforms`, excerpts aside, shows the `seconds` it was made from.
+
+    Exact, give or take one picture where a `FrameRate` is among them; a host is taken to be long enough.
+    """
+    start, end = 0.0, seconds
+    for edit in transforms:
+        if isinstance(edit, Speed):
+            start, end = start / edit.factor, end / edit.factor
+        elif isinstance(edit, Insert):
+            start, end = start + edit.before_seconds, end + edit.before_seconds
+    return start, end
 
 
-def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Drop the last row or column of an odd-sized picture: 4:2:0 video cannot carry it."""
-    height, width = image.shape[:2]
-    return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
+def _edited(film: Iterable[Picture], edit: PictureEdit) -> Iterator[Picture]:
+    for picture in film:
+        yield replace(picture, image=edit.apply(picture.image))

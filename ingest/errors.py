@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from db.errors import ConfigError, UndecidedError
 
 
@@ -11,6 +14,10 @@ class MediaError(UndecidedError):
     def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it travel between processes: `code` is given by name alone."""
+        return partial(MediaError, code=self.code, hint=self.hint), self.args
 
 
 class DigestMismatch(UndecidedError):
