@@ -7,6 +7,7 @@ all three go into `EncoderIdentity.digest`, which every stored vector file carri
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
 DEFAULT_SPEC = "default"
 _OPEN_CLIP_PREFIX = "open_clip:"
+_SSCD_PREFIX = "sscd:"
+_SHA256_MARK = "#sha256="
+_GRAMMAR = (
+    "write 'default', 'open_clip:MODEL/TAG', 'open_clip:MODEL@/path/to/weights.safetensors', "
+    "'sscd:/path/to/file.torchscript.pt' or 'sscd:/path/to/file.onnx'; the last two may end in '#sha256=' and "
+    "the file's digest, 64 hexadecimal digits"
+)
 
 
 @dataclass(frozen=True)
@@ -72,28 +80,55 @@ class OpenClipSpec:
     checkpoint: Path | None = None
 
 
-def parse_spec(spec: str) -> OpenClipSpec | None:
+@dataclass(frozen=True)
+class SscdSpec:
+    """An SSCD network in a file of this machine."""
+
+    path: Path
+    sha256: str | None = None
+    """The digest that the file must have; None takes the file as it is."""
+
+
+def parse_spec(spec: str) -> OpenClipSpec | SscdSpec | None:
     """Read an encoder spec: None means the embedded default.
 
-    Grammar: `default` | `open_clip:MODEL/TAG` | `open_clip:MODEL@CHECKPOINT`. The checkpoint is everything
-    after the first `@`, the tag everything after the last `/` before it.
+    Grammar: `default` | `open_clip:MODEL/TAG` | `open_clip:MODEL@CHECKPOINT` | `sscd:FILE` | `sscd:FILE#sha256=HEX`.
+    The checkpoint is everything after the first `@`, the tag everything after the last `/` before it, the digest
+    everything after the last `#sha256=`.
 
     Raises `EncoderError` for anything else.
     """
-    from pathlib import Path
-
     if spec == DEFAULT_SPEC:
         return None
-    model, at, checkpoint = spec.removeprefix(_OPEN_CLIP_PREFIX).partition("@")
-    if spec.startswith(_OPEN_CLIP_PREFIX) and at and model and checkpoint:
-        return OpenClipSpec(model=model, checkpoint=Path(checkpoint).expanduser())
-    model, slash, tag = model.rpartition("/")
-    if spec.startswith(_OPEN_CLIP_PREFIX) and not at and slash and model and tag:
-        return OpenClipSpec(model=model, tag=tag)
-    raise EncoderError(
-        f"encoder {spec!r} is not understood",
-        hint="write 'default', 'open_clip:MODEL/TAG' or 'open_clip:MODEL@/path/to/weights.safetensors'",
-    )
+    wanted: OpenClipSpec | SscdSpec | None = None
+    if spec.startswith(_OPEN_CLIP_PREFIX):
+        wanted = _parse_open_clip(spec.removeprefix(_OPEN_CLIP_PREFIX))
+    elif spec.startswith(_SSCD_PREFIX):
+        wanted = _parse_sscd(spec.removeprefix(_SSCD_PREFIX))
+    if wanted is None:
+        raise EncoderError(f"encoder {spec!r} is not understood", hint=_GRAMMAR)
+    return wanted
+
+
+def _parse_open_clip(text: str) -> OpenClipSpec | None:
+    from pathlib import Path
+
+    model, at, checkpoint = text.partition("@")
+    if at:
+        named = model and checkpoint
+        return OpenClipSpec(model=model, checkpoint=Path(checkpoint).expanduser()) if named else None
+    model, _, tag = model.rpartition("/")
+    return OpenClipSpec(model=model, tag=tag) if model and tag else None
+
+
+def _parse_sscd(text: str) -> SscdSpec | None:
+    from pathlib import Path
+
+    before, mark, sha256 = text.rpartition(_SHA256_MARK)
+    path = before if mark else text
+    if not path or (mark and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256)):
+        return None
+    return SscdSpec(path=Path(path).expanduser(), sha256=sha256.lower() if mark else None)
 
 
 def open_encoder(spec: str | None, compute: Compute, *, cache_dir: Path | None = None) -> EncoderChoice:
@@ -102,14 +137,20 @@ def open_encoder(spec: str | None, compute: Compute, *, cache_dir: Path | None =
     Never touches the network, and never replaces a named encoder by another one. `cache_dir` is where
     `fetch_encoder` put downloaded weights (None: the Hugging Face cache of this user).
 
-    Raises `EncoderError` if the spec is malformed or the weights it names are not on this machine.
+    Raises `EncoderError` if the spec is malformed, or the weights it names are not on this machine or not those whose
+    digest it demands.
     """
     from ingest.embed import open_clip_encoder
     from ingest.lite0 import open_lite0
+    from ingest.sscd import sscd_encoder
 
     wanted = parse_spec(spec) if spec else None
     if wanted is not None:
-        chosen = open_clip_encoder(wanted, compute, cache_dir=cache_dir)
+        chosen: Encoder
+        if isinstance(wanted, SscdSpec):
+            chosen = sscd_encoder(wanted, compute)
+        else:
+            chosen = open_clip_encoder(wanted, compute, cache_dir=cache_dir)
         return EncoderChoice(
             chosen, f"{chosen.identity.name} serves: configured as {spec!r}; {compute.reason}"
         )
@@ -130,6 +171,6 @@ def fetch_encoder(spec: str, *, cache_dir: Path | None = None) -> Path | None:
     wanted = parse_spec(spec)
     if wanted is None:
         return None
-    if wanted.tag is None:
-        raise EncoderError(f"encoder {spec!r} names a local checkpoint: there is nothing to download")
+    if isinstance(wanted, SscdSpec) or wanted.tag is None:
+        raise EncoderError(f"encoder {spec!r} names a local file: there is nothing to download")
     return fetch_open_clip(wanted, cache_dir=cache_dir)

@@ -11,6 +11,7 @@ from ingest.compute import Compute
 from ingest.encoders import (
     EncoderIdentity,
     OpenClipSpec,
+    SscdSpec,
     fetch_encoder,
     open_encoder,
     parse_spec,
@@ -45,6 +46,11 @@ def _compute() -> Compute:
         ("open_clip:ViT-B-32@w.pt", OpenClipSpec("ViT-B-32", checkpoint=Path("w.pt"))),
         ("open_clip:ViT-B-32@/a/b@c/w.pt", OpenClipSpec("ViT-B-32", checkpoint=Path("/a/b@c/w.pt"))),
         ("open_clip:ViT-B-32@~/w.pt", OpenClipSpec("ViT-B-32", checkpoint=Path.home() / "w.pt")),
+        ("sscd:/a/sscd_disc_mixup.torchscript.pt", SscdSpec(Path("/a/sscd_disc_mixup.torchscript.pt"))),
+        ("sscd:~/w.onnx", SscdSpec(Path.home() / "w.onnx")),
+        ("sscd:a#b.pt", SscdSpec(Path("a#b.pt"))),
+        (f"sscd:w.pt#sha256={'aB' * 32}", SscdSpec(Path("w.pt"), sha256="ab" * 32)),
+        (f"sscd:a#sha256=b.pt#sha256={'0' * 64}", SscdSpec(Path("a#sha256=b.pt"), sha256="0" * 64)),
     ],
 )
 def test_specs_are_read(spec: str, expected: OpenClipSpec | None) -> None:
@@ -65,12 +71,20 @@ def test_specs_are_read(spec: str, expected: OpenClipSpec | None) -> None:
         "open_clip:ViT-B-32@",
         "open_clip:@w.pt",
         "openclip:ViT-B-32/openai",
+        "sscd",
+        "sscd:",
+        "SSCD:/a/w.pt",
+        "sscd:#sha256=" + "0" * 64,
+        "sscd:w.pt#sha256=",
+        "sscd:w.pt#sha256=" + "0" * 63,
+        "sscd:w.pt#sha256=" + "g" * 64,
     ],
 )
 def test_other_specs_are_refused_with_the_grammar(spec: str) -> None:
     with pytest.raises(EncoderError, match="is not understood") as raised:
         parse_spec(spec)
-    assert "open_clip:MODEL/TAG" in str(raised.value.hint)
+    for form in ("'default'", "open_clip:MODEL/TAG", "open_clip:MODEL@", "sscd:/path/to/", "#sha256="):
+        assert form in str(raised.value.hint)
 
 
 def test_an_identity_is_another_if_any_part_is() -> None:
@@ -110,6 +124,8 @@ def test_the_default_can_be_asked_for_and_embeds_pictures() -> None:
         "open_clip:ViT-B-32/openai",
         "open_clip:ViT-B-32@{folder}/absent.safetensors",
         "open_clip:No-Such/openai",
+        "sscd:{folder}/absent.torchscript.pt",
+        "sscd:{folder}/absent.onnx",
     ],
 )
 def test_a_named_encoder_that_is_missing_is_never_replaced(tmp_path: Path, spec: str) -> None:
@@ -122,6 +138,7 @@ def test_the_default_needs_no_fetching(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_local_checkpoint_cannot_be_fetched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", ["open_clip:ViT-B-32@w.pt", "sscd:w.torchscript.pt"])
+def test_a_local_file_cannot_be_fetched(tmp_path: Path, spec: str) -> None:
     with pytest.raises(EncoderError, match="nothing to download"):
-        fetch_encoder("open_clip:ViT-B-32@w.pt", cache_dir=tmp_path)
+        fetch_encoder(spec, cache_dir=tmp_path)
