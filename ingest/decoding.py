@@ -71,6 +71,8 @@ class FrameClock:
 class Decoder:
     """Decodes an open video from where it stands, and remembers enough to tell whether the file is whole."""
 
+    _NOTHING = "the decoder gives no frame"
+
     def __init__(self, video: OpenVideo) -> None:
         self._video = video
         self._clock = FrameClock(video)
@@ -99,7 +101,7 @@ class Decoder:
                 self._last = self._clock.stamp(picture)
                 yield self._last
         if self._last is None:
-            self._note_damage("the decoder gives no frame")
+            self._note_damage(self._NOTHING)
             raise self._undecodable()
 
     def check_is_whole(self) -> None:
@@ -112,11 +114,7 @@ class Decoder:
         declared end, and `media.undecodable` where the frames end that much before the packets, or more than
         0.5 s (the shortest shot) before them after visible damage.
         """
-        extent = _file_extent(self._video, self._packet_ends, self._last_dts)
-        if extent is not None and extent.is_short:
-            there = f"{extent.seen:.1f} s of the declared {extent.declared:.1f} s are there"
-            hint = "bring the whole file; nothing of this one is used"
-            raise self._video.error("media.truncated", f"the file is cut short: {there}", hint)
+        self._check_declared_end()
         packets_end = self._packet_ends.get(self._video.stream.index)
         if self._last is None or not self._last.is_pts_own or packets_end is None:
             return
@@ -124,8 +122,15 @@ class Decoder:
         time_base = self._video.time_base
         extent = Extent(declared=float(packets_end * time_base), seen=float(frames_end * time_base))
         if extent.is_short or (self._damage and extent.declared - extent.seen > 0.5):
-            self._note_damage("the decoder gives no frame")
+            self._note_damage(self._NOTHING)
             raise self._undecodable()
+
+    def _check_declared_end(self) -> None:
+        extent = _file_extent(self._video, self._packet_ends, self._last_dts)
+        if extent is not None and extent.is_short:
+            there = f"{extent.seen:.1f} s of the declared {extent.declared:.1f} s are there"
+            hint = "bring the whole file; nothing of this one is used"
+            raise self._video.error("media.truncated", f"the file is cut short: {there}", hint)
 
     def _refuse_hole_before(self, picture: VideoFrame) -> None:
         """Refuse `picture` if there is damage between it and a sound frame; forget damage before the first."""
@@ -180,6 +185,29 @@ class Decoder:
     def _undecodable(self) -> MediaError:
         where = f"after frame {self._num_frames}" if self._num_frames else "from the start"
         return self._video.error("media.undecodable", f"{self._damage}, {where}", hint=_REPAIR_HINT)
+
+
+class KeyFrameDecoder(Decoder):
+    """Decodes the sound key frames of an open video and nothing else.
+
+    What lies between two of them is read but not decoded, so damage there shows only where the container marks it.
+    """
+
+    _NOTHING = "there is no sound key frame"
+
+    def __init__(self, video: OpenVideo) -> None:
+        super().__init__(video)
+        video.stream.codec_context.skip_frame = "NONKEY"
+
+    def check_is_whole(self) -> None:
+        """Compare what the packets hold with what the container declares; raises as `Decoder.check_is_whole`."""
+        self._check_declared_end()
+
+    def _decode(self, packet: Packet[Stream]) -> list[VideoFrame]:
+        # Not every decoder heeds `skip_frame`. The empty packet at the end flushes.
+        if packet.size and not packet.is_keyframe:
+            return []
+        return [picture for picture in super()._decode(packet) if picture.key_frame]
 
 
 @dataclass(frozen=True, slots=True)

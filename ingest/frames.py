@@ -42,33 +42,42 @@ class ScannedFrame:
     """BGR HWC, the same small size for the whole asset, not turned upright."""
     image: NDArray[np.uint8] | None
     """RGB HWC, upright, on sampled frames only."""
+    still: NDArray[np.uint8] | None = None
+    """Grey HW, upright, on the frames of the grid of stills only."""
 
 
 def scan_frames(
     source: Path | IO[bytes],
     *,
     samples_per_second: Fraction,
+    stills_per_second: Fraction | None = None,
     image_short_side: int = 320,
+    still_short_side: int = 160,
     thumbnail_side: int = 64,
     name: str | None = None,
 ) -> Iterator[ScannedFrame]:
     """Decode `source` once and yield every frame, with an image on those that are sampled.
 
     Sampled is the first frame at or after each tick of a grid of `samples_per_second` that starts at the
-    first frame, so frames that come at a varying rate are sampled evenly in time. Images have a short side of
-    at most `image_short_side`, thumbnails a long side of `thumbnail_side`. Memory does not grow with the
-    length of the file. `name` is how messages call a stream, which is left open.
+    first frame, so frames that come at a varying rate are sampled evenly in time. With `stills_per_second`
+    the frames of a second such grid carry a small grey still, many times cheaper than an image. Images and
+    stills have a short side of at most `image_short_side` and `still_short_side`, thumbnails a long side of
+    `thumbnail_side`. Memory does not grow with the length of the file. `name` is how messages call a stream,
+    which is left open.
 
     Raises `MediaError`, possibly after frames have been yielded: what was seen by then counts for nothing,
     the asset is not known. Codes: those of `probe`, and `media.truncated` or `media.undecodable` as
     `ingest.decoding` says.
     """
-    if samples_per_second <= 0 or image_short_side < 1 or thumbnail_side < 1:
-        raise ConfigError("sampling rate and image sizes must be positive")
+    if samples_per_second <= 0 or (stills_per_second is not None and stills_per_second <= 0):
+        raise ConfigError("the rates of samples and of stills must be positive")
+    if min(image_short_side, still_short_side, thumbnail_side) < 1:
+        raise ConfigError("the sizes of images, stills and thumbnails must be positive")
     with opened_video(source, name) as video:
         decoder = Decoder(video)
         rasterizer = Rasterizer(video.sample_aspect_ratio)
-        grid = _SamplingGrid(video.time_base * samples_per_second)
+        grid = SamplingGrid(video.time_base * samples_per_second)
+        stills = SamplingGrid(video.time_base * (stills_per_second or 0))
         thumbnail_size: tuple[int, int] | None = None
         for frame in decoder.frames():
             thumbnail_size = thumbnail_size or _fit(frame, thumbnail_side)
@@ -79,12 +88,15 @@ def scan_frames(
                 seconds=float(grid.ticks_since_first(frame.pts) * video.time_base),
                 thumbnail=rasterizer.thumbnail(frame.picture, thumbnail_size),
                 image=rasterizer.picture(frame.picture, image_short_side) if grid.takes(frame.pts) else None,
+                still=rasterizer.grey(frame.picture, still_short_side)
+                if stills_per_second is not None and stills.takes(frame.pts)
+                else None,
             )
         decoder.check_is_whole()
 
 
-class _SamplingGrid:
-    """Decides exactly, in integers, which frames are sampled."""
+class SamplingGrid:
+    """Decides exactly, in integers, which frames are sampled: the first at or after each tick."""
 
     def __init__(self, samples_per_tick: Fraction) -> None:
         self._numerator, self._denominator = samples_per_tick.as_integer_ratio()
@@ -92,10 +104,12 @@ class _SamplingGrid:
         self._last_cell = -1
 
     def ticks_since_first(self, pts: int) -> int:
+        """Return the ticks of the stream's time base from the first frame asked about to `pts`."""
         self._first = pts if self._first is None else self._first
         return pts - self._first
 
     def takes(self, pts: int) -> bool:
+        """Whether the frame at `pts` is sampled; ask once for each frame, in order."""
         cell = self.ticks_since_first(pts) * self._numerator // self._denominator
         is_taken = cell > self._last_cell
         self._last_cell = cell

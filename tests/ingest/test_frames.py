@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import resource
+import tracemalloc
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
@@ -64,6 +66,50 @@ def test_images_are_made_small_and_never_large(tmp_path: Path) -> None:
     (first, *_) = scan_frames(path, samples_per_second=Fraction(1), image_short_side=999)
     assert first.image is not None
     assert first.image.shape == (144, 256, 3)
+
+
+def test_stills_are_grey_small_upright_and_on_their_own_grid(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "film.mp4", moving_scene(3, 25, 144, 256), rate=25, rotation=90)
+    scanned = list(
+        scan_frames(path, samples_per_second=Fraction(2), stills_per_second=Fraction(10), still_short_side=72)
+    )
+    assert [index for index, frame in enumerate(scanned) if frame.image is not None] == [0, 13]
+    with_still = [index for index, frame in enumerate(scanned) if frame.still is not None]
+    assert with_still == [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]
+    still, image = scanned[0].still, scanned[0].image
+    assert still is not None
+    assert image is not None
+    assert (still.shape, image.shape) == ((128, 72), (256, 144, 3))
+    assert still.dtype == np.uint8
+    # The luma of the image, halved: BT.601 as in the file.
+    luma = image @ np.array([0.299, 0.587, 0.114])
+    halved = luma.reshape(128, 2, 72, 2).mean(axis=(1, 3))
+    assert _error(distance_of=halved, from_=still) < 2
+
+
+def test_without_a_rate_there_are_no_stills(tmp_path: Path) -> None:
+    assert all(frame.still is None for frame in _scan(fixtures.clip_one_frame(tmp_path)))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length_of_the_film(tmp_path: Path) -> None:
+    """Three hours: a list of one object for each of its 21,600 frames would show."""
+    picture = next(moving_scene(14, 1, 32, 48))
+    film = write_video(tmp_path / "film.mkv", (picture for _ in range(3 * 3600 * 2)), rate=2)
+    scanned = scan_frames(film, samples_per_second=Fraction(2), stills_per_second=Fraction(10))
+    for _ in range(2000):
+        next(scanned)
+    tracemalloc.start()
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    last = None
+    for frame in scanned:
+        last = frame
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert last is not None
+    assert last.seconds == 3 * 3600 - 0.5
+    assert held < 200_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident < 30_000  # KiB
 
 
 def test_variable_frame_rates_are_sampled_evenly_in_time(tmp_path: Path) -> None:
@@ -200,6 +246,10 @@ def test_a_stream_is_scanned_and_left_open(tmp_path: Path) -> None:
 def test_sampling_never_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         list(scan_frames(tmp_path / "film.mp4", samples_per_second=Fraction(0)))
+    with pytest.raises(ConfigError):
+        list(
+            scan_frames(tmp_path / "film.mp4", samples_per_second=Fraction(1), stills_per_second=Fraction(0))
+        )
 
 
 def test_a_clip_holds_the_frames_shown_at_even_times(tmp_path: Path) -> None:

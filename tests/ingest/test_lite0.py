@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
-from ingest.compute import choose_compute
+from ingest import lite0, lite0_network
+from ingest.compute import Compute, choose_compute
 from ingest.errors import EncoderError
 from ingest.lite0 import MEAN_FILE, Lite0Encoder, center, open_lite0, read_mean, write_mean
 from tests.media import moving_scene
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def encoder() -> Lite0Encoder:
     return open_lite0(choose_compute())
+
+
+def _on_cpu(dtype: str) -> Compute:
+    return Compute(device=torch.device("cpu"), dtype=getattr(torch, dtype), reason="chosen by the test")
 
 
 def _images(num: int, height: int = 144, width: int = 192) -> list[NDArray[np.uint8]]:
@@ -34,6 +40,34 @@ def test_vectors_are_unit_rows_in_the_order_of_the_pictures(encoder: Lite0Encode
     np.testing.assert_allclose(np.linalg.norm(vectors_BD, axis=1), 1, atol=1e-5)
     for index, image in enumerate(images):
         np.testing.assert_allclose(encoder.embed([image])[0], vectors_BD[index], atol=1e-4)
+
+
+def test_a_vector_does_not_depend_on_what_shares_the_batch(encoder: Lite0Encoder) -> None:
+    images = _images(3)
+    np.testing.assert_array_equal(encoder.embed(images), np.concatenate([encoder.embed([i]) for i in images]))
+
+
+@pytest.mark.parametrize("size", [(224, 224), (225, 300), (301, 226), (229, 331)])
+def test_the_fused_network_computes_what_the_plain_one_does(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """Every parity of the sides pads in another way, at every level of the network."""
+    single, brain = _on_cpu("float32"), _on_cpu("bfloat16")
+    if not lite0_network.can_fuse(single):
+        pytest.skip("needs an x86 processor with AVX2")
+    images = _images(2, *size)
+    fused_BD = open_lite0(single).embed_uncentered(images)
+    brain_BD = open_lite0(brain).embed(images)
+    monkeypatch.setattr(lite0, "can_fuse", lambda _: False)
+    plain = open_lite0(single)
+    np.testing.assert_allclose(plain.embed_uncentered(images), fused_BD, atol=1e-5)
+    assert (plain.embed(images) * brain_BD).sum(axis=1).min() > 0.99
+
+
+def test_other_devices_and_formats_keep_the_plain_network() -> None:
+    assert not lite0_network.can_fuse(_on_cpu("float16"))
+    on_gpu = Compute(device=torch.device("cuda", 0), dtype=torch.float16, reason="chosen by the test")
+    assert not lite0_network.can_fuse(on_gpu)
 
 
 def test_no_pictures_give_no_rows(encoder: Lite0Encoder) -> None:
