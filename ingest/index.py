@@ -1,4 +1,4 @@
-"""Exact vector search: the only module that imports faiss.
+"""Exact vector search in memory; with `ingest.index_files` the only module that imports faiss.
 
 faiss nominates pairs in single or half precision; every score that is given out is then computed in double precision
 from the stored vectors, so that a score depends on its two vectors alone, not on the batch or the device.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.errors import EncoderError
+from ingest.torch_flat import TorchFlat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class IndexHits:
 
 
 class FrameIndex:
-    """The rows of one block, ready to be searched: on a GPU if faiss sees one, else on the CPU."""
+    """The rows of one block, ready to be searched: on a GPU if faiss or torch sees one, else on the CPU."""
 
     def __init__(self, rows_ND: Vectors) -> None:
         """Index `rows_ND`, which is kept. Raises `EncoderError` if a row is not finite."""
@@ -126,29 +127,38 @@ def _faiss_index(rows_ND: Vectors) -> Any:
     """Build a flat index on the GPU, or on the CPU if there is none or it fails, and log which it is."""
     import faiss
 
-    rows = np.ascontiguousarray(rows_ND, dtype=np.float32)
-    if faiss.get_num_gpus() > 0:
-        try:
-            index = _gpu_index(rows, is_half=rows_ND.dtype == np.float16)
-        except RuntimeError as exc:
-            _logger.warning("vector search falls back to the CPU, the GPU failed: %s", exc)
-        else:
+    try:
+        index = _gpu_index(rows_ND) if faiss.get_num_gpus() > 0 else _torch_index(rows_ND)
+    except RuntimeError as exc:
+        _logger.warning("vector search falls back to the CPU, the GPU failed: %s", exc)
+    else:
+        if index is not None:
             _logger.info("vector search runs on GPU 0")
             return index
-    else:
         _logger.info("vector search runs on the CPU: faiss sees no GPU")
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(rows)
+    index = faiss.IndexFlatIP(rows_ND.shape[1])
+    index.add(np.ascontiguousarray(rows_ND, dtype=np.float32))
     return index
 
 
-def _gpu_index(rows: NDArray[np.float32], *, is_half: bool) -> Any:
+def _torch_index(rows_ND: Vectors) -> TorchFlat | None:
+    """Return an index in torch if faiss is built without GPUs and torch has one, as on Arm servers."""
+    import faiss
+
+    if "GPU" in faiss.get_compile_options():
+        return None
+    import torch
+
+    return TorchFlat(rows_ND, torch.device("cuda", 0)) if torch.cuda.is_available() else None
+
+
+def _gpu_index(rows_ND: Vectors) -> Any:
     import faiss
 
     resources = faiss.StandardGpuResources()
     config = faiss.GpuIndexFlatConfig()
     config.device = 0
-    config.useFloat16 = is_half
-    index = faiss.GpuIndexFlatIP(resources, rows.shape[1], config)
-    index.add(rows)
+    config.useFloat16 = rows_ND.dtype == np.float16
+    index = faiss.GpuIndexFlatIP(resources, rows_ND.shape[1], config)
+    index.add(np.ascontiguousarray(rows_ND, dtype=np.float32))
     return index

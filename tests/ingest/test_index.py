@@ -8,6 +8,7 @@ import pytest
 
 from ingest.errors import EncoderError
 from ingest.index import FrameIndex, IndexHits
+from ingest.torch_flat import TorchFlat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,6 +126,37 @@ def test_a_gpu_that_fails_is_reported_and_replaced_by_the_cpu(
         hits = FrameIndex(rows_ND).search_above(rows_ND, 0.999)
     assert "out of memory" in caplog.text
     assert hits.row_P.tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("num_neighbours", [3, 64])
+def test_torch_finds_the_same_neighbours_across_its_chunks(
+    monkeypatch: pytest.MonkeyPatch, num_neighbours: int
+) -> None:
+    import torch
+
+    monkeypatch.setattr("ingest.torch_flat._CHUNK_ROWS", 40)
+    rows_ND, queries_QD = _unit_rows(1, 130).astype(np.float32), _unit_rows(2, 9).astype(np.float32)
+    score_QK, row_QK = TorchFlat(rows_ND, torch.device("cpu")).search(queries_QD, num_neighbours)
+    scores_QN = queries_QD @ rows_ND.T
+    np.testing.assert_array_equal(row_QK, np.argsort(-scores_QN, axis=1)[:, :num_neighbours])
+    np.testing.assert_allclose(score_QK, np.take_along_axis(scores_QN, row_QK, 1), atol=1e-6)
+
+
+def test_torch_serves_where_faiss_is_built_without_gpus(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import torch
+
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("faiss.get_num_gpus", lambda: 0)
+    monkeypatch.setattr("faiss.get_compile_options", lambda: "OPTIMIZE NEON")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.device", lambda *_: cpu)
+    rows_ND, queries_QD = _unit_rows(3, 700, spread=0.05), _unit_rows(4, 20, spread=0.05)
+    with caplog.at_level(logging.INFO, logger="ingest.index"):
+        found = FrameIndex(rows_ND).search_above(queries_QD, 0.4)
+    assert "on GPU 0" in caplog.text
+    _assert_equal(found, _expected(queries_QD, rows_ND, 0.4))
 
 
 @pytest.mark.gpu
