@@ -1,9 +1,9 @@
-"""Alignment: the lines in time along which frames of one asset resemble frames of another.
+"""Alignment: the lines in time along which frames of one view resemble frames of another.
 
 Every hit (query time, other time) votes for an offset under each of a few speeds (Hough 1962); hits of one line
 that are close in time form a candidate segment. Only time is judged here, not whether the pictures are the same.
 
-Shapes: H hits of one pair of assets, M hits on one line.
+Shapes: H hits of one pair of views, M hits on one line, B bins.
 """
 
 from __future__ import annotations
@@ -17,27 +17,37 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SPEEDS = (1.0, 0.8, 0.9, 1.1, 1.25, 0.5, 2.0)
-"""Seconds of the other asset per second of the query."""
+ALIGNMENT_RULES = "hough-3"
+"""Names the rules of this module; part of a detector's digest."""
+SPEEDS = (1.0, 0.8, 0.9, 1.1, 1.25, 1.5, 0.67, 0.5, 2.0)
+"""Seconds of the other side per second of the query. Between them the exact speed is found later."""
 _BIN_SECONDS = 0.25
 _REACH_SECONDS = 0.3
 """Samples every half second lie up to a quarter second off the line; a little more for unsteady time stamps."""
-_MAX_BINS = 48
-"""Offsets looked at for each speed: enough for as many copied stretches of one pair of assets."""
+_MAX_LINES = 16
+"""Lines made into segments for one level of similarity, the ones with most votes."""
 _MAX_GAP_SECONDS = 3.0
 _UNIT_SPEED_BONUS = 1.1
 """Real copies mostly keep their speed; with few hits several speeds explain them equally well."""
 _STANDS_OUT = 0.1
-_STILL_SIMILARITY = 0.95
+_PLATEAU = 0.8
+_MAX_SLACK_SECONDS = 60.0
+_MAX_RUN_SAMPLES = 40
 
 
 @dataclass(frozen=True, eq=False)
 class PairHits:
-    """The hits between one query asset and one other asset."""
+    """The hits between one query view and one other view."""
 
     query_seconds_H: NDArray[np.float64]
     other_seconds_H: NDArray[np.float64]
     similarity_H: NDArray[np.float64]
+
+    def only(self, is_kept_H: NDArray[np.bool_]) -> PairHits:
+        """Return some of the hits."""
+        return PairHits(
+            self.query_seconds_H[is_kept_H], self.other_seconds_H[is_kept_H], self.similarity_H[is_kept_H]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,86 +56,151 @@ class Segment:
 
     speed: float
     offset_seconds: float
+    slack_seconds: tuple[float, float]
+    """How far below and above the offset it has nearly as many votes: wide where the scene stands still."""
     query_seconds_M: NDArray[np.float64]
     """The query samples with a hit on the line, ascending, each once."""
+    similarity_M: NDArray[np.float64]
+    """The best of each sample's hits on the line."""
     weight: float
     """Sum of the similarity above the threshold over those samples."""
+    level: float
+    """The similarity from which hits counted."""
+
+    @property
+    def likeness(self) -> float:
+        """Mean of the three best similarities: a short copy stands out by it among long stretches that are alike."""
+        return float(np.sort(self.similarity_M)[-3:].mean())
+
+    def is_above(self, min_similarity: float) -> bool:
+        """Return whether more was asked of its hits than of any hit."""
+        return self.level > min_similarity
+
+
+def expand_runs(
+    query_starts_H: NDArray[np.float64],
+    query_ends_H: NDArray[np.float64],
+    other_starts_H: NDArray[np.float64],
+    other_ends_H: NDArray[np.float64],
+    similarity_H: NDArray[np.float64],
+    *,
+    period_seconds: float,
+) -> PairHits:
+    """Make hits between runs of still frames into hits between the samples they stand for.
+
+    Of a run at most 40 samples are taken, evenly: more would not make the alignment any clearer.
+    """
+    is_short = (query_ends_H <= query_starts_H) & (other_ends_H <= other_starts_H)
+    parts = [PairHits(query_starts_H[is_short], other_starts_H[is_short], similarity_H[is_short])]
+    for hit in np.flatnonzero(~is_short):
+        near = _samples(float(query_starts_H[hit]), float(query_ends_H[hit]), period_seconds)
+        far = _samples(float(other_starts_H[hit]), float(other_ends_H[hit]), period_seconds)
+        near_H, far_H = (grid.reshape(-1) for grid in np.meshgrid(near, far))
+        parts.append(PairHits(near_H, far_H, np.full(len(near_H), similarity_H[hit])))
+    return PairHits(
+        np.concatenate([part.query_seconds_H for part in parts]),
+        np.concatenate([part.other_seconds_H for part in parts]),
+        np.concatenate([part.similarity_H for part in parts]),
+    )
+
+
+def _samples(start: float, end: float, period: float) -> NDArray[np.float64]:
+    num = min(_MAX_RUN_SAMPLES, 1 + round((end - start) / period))
+    return np.linspace(start, end, num)
 
 
 def find_segments(hits: PairHits, *, min_similarity: float, min_samples: int, limit: int) -> list[Segment]:
-    """Return up to `limit` segments for each of three levels of similarity, each with at least `min_samples`.
+    """Return up to `limit` segments with at least `min_samples`, the ones that stand out first.
 
-    All hits count at the first level, where a segment may run on into footage that is merely alike; at the
-    levels half way and close to the best hit, the copied part of it stands alone. Heavier ones come first within
-    a level. Segments that say nearly the same thing are given once; others may overlap, since of a static scene
-    the best line is not known yet.
+    At the first of two levels of similarity, close to the best hit, the copied part of a film stands alone; at the
+    second all hits count, and a segment may run on into footage that is merely alike. Segments that say nearly the
+    same thing are given once.
     """
     if len(hits.similarity_H) == 0:
         return []
     best = float(hits.similarity_H.max())
-    levels = {min_similarity, (min_similarity + best) / 2, max(min_similarity, best - _STANDS_OUT)}
     kept: list[Segment] = []
-    for level in sorted(levels):
-        is_above_H = hits.similarity_H >= level
-        above = PairHits(
-            hits.query_seconds_H[is_above_H], hits.other_seconds_H[is_above_H], hits.similarity_H[is_above_H]
-        )
-        found = _segments_at_level(above, level, min_samples, limit)
-        kept += [segment for segment in found if not any(_is_equal(segment, other) for other in kept)]
+    for level in sorted({min_similarity, max(min_similarity, best - _STANDS_OUT)}, reverse=True):
+        for candidate in _segments_at_level(hits, level, min_samples):
+            if len(kept) < limit and not any(_is_same(candidate, segment) for segment in kept):
+                kept.append(candidate)
     return kept
 
 
-def _segments_at_level(hits: PairHits, level: float, min_samples: int, limit: int) -> list[Segment]:
-    if len(hits.similarity_H) == 0:
-        return []
-    excess_H = hits.similarity_H - level + 0.05
-    candidates = [
-        segment for speed in SPEEDS for segment in _segments_at_speed(hits, excess_H, speed, min_samples)
+def _segments_at_level(hits: PairHits, level: float, min_samples: int) -> list[Segment]:
+    above = hits.only(hits.similarity_H >= level)
+    excess_H = above.similarity_H - level + 0.05
+    lines = [line for speed in SPEEDS for line in _lines(above, excess_H, speed)]
+    lines.sort(key=lambda line: (-line.votes, line.speed != 1.0, line.offset_seconds))
+    found = [
+        segment
+        for line in lines[:_MAX_LINES]
+        for segment in _segments_on(above, excess_H, line, level)
+        if len(segment.query_seconds_M) >= min_samples
     ]
-    candidates.sort(key=lambda segment: (-segment.weight, segment.speed != 1.0, segment.offset_seconds))
-    kept: list[Segment] = []
-    for candidate in candidates:
-        if len(kept) == limit:
-            break
-        if not any(_is_same(candidate, segment) for segment in kept):
-            kept.append(candidate)
-    return kept
+    return sorted(found, key=lambda segment: (-segment.weight, segment.speed != 1.0, segment.offset_seconds))
 
 
-def still_runs(vectors_ND: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Number the rows so that a row has the number of the one before while it still looks like the run's first."""
-    run_N = np.zeros(len(vectors_ND), dtype=np.int64)
-    first = 0
-    for row in range(1, len(vectors_ND)):
-        is_still = float(vectors_ND[first] @ vectors_ND[row]) > _STILL_SIMILARITY
-        run_N[row] = run_N[row - 1] + (not is_still)
-        first = first if is_still else row
-    return run_N
+@dataclass(frozen=True)
+class _Line:
+    """A speed and an offset with their votes."""
+
+    speed: float
+    offset_seconds: float
+    slack_seconds: tuple[float, float]
+    votes: float
 
 
-def _segments_at_speed(
-    hits: PairHits, excess_H: NDArray[np.float64], speed: float, min_samples: int
-) -> Iterator[Segment]:
+def _lines(hits: PairHits, excess_H: NDArray[np.float64], speed: float) -> Iterator[_Line]:
+    """Yield the fullest bins of one speed, each with the plateau around it, which is not looked at again."""
     offset_H = hits.other_seconds_H - speed * hits.query_seconds_H
-    for center in _fullest_bins(offset_H, excess_H):
-        on_line = np.flatnonzero(np.abs(offset_H - center) <= _REACH_SECONDS)
-        if len(on_line) < min_samples:
-            continue
-        order = on_line[np.argsort(hits.query_seconds_H[on_line], kind="stable")]
-        gaps = np.flatnonzero(np.diff(hits.query_seconds_H[order]) > _MAX_GAP_SECONDS) + 1
-        for part in np.split(order, gaps):
-            segment = _segment(hits, excess_H, offset_H, part, speed)
-            if len(segment.query_seconds_M) >= min_samples:
-                yield segment
-
-
-def _fullest_bins(offset_H: NDArray[np.float64], excess_H: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the centres of the bins with the most votes; static scenes fill very many of them alike."""
     bin_H = np.round(offset_H / _BIN_SECONDS).astype(np.int64)
-    votes_B = np.bincount(bin_H - bin_H.min(), weights=excess_H)
-    near_B = np.convolve(votes_B, np.ones(3), mode="same")
-    fullest = np.argsort(-near_B, kind="stable")[:_MAX_BINS]
-    return np.asarray((fullest[near_B[fullest] > 0] + bin_H.min()) * _BIN_SECONDS)
+    first = int(bin_H.min())
+    votes_B = _votes(hits, excess_H, bin_H - first)
+    # Samples on an even grid fill every other bin: half the votes of either neighbour even that out.
+    near_B = np.convolve(votes_B, [0.5, 1.0, 0.5], mode="same")
+    is_open = near_B > 0
+    bonus = _UNIT_SPEED_BONUS if speed == 1.0 else 1.0
+    for fullest in np.argsort(-near_B, kind="stable")[: 4 * _MAX_LINES]:
+        if not is_open[fullest]:
+            continue
+        low, high = _plateau(near_B, int(fullest))
+        is_open[max(0, low - 1) : high + 2] = False
+        slack = (float(low - fullest) * _BIN_SECONDS, float(high - fullest) * _BIN_SECONDS)
+        yield _Line(speed, float((fullest + first) * _BIN_SECONDS), slack, bonus * float(near_B[fullest]))
+
+
+def _votes(hits: PairHits, excess_H: NDArray[np.float64], bin_H: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum the votes of each bin; a query sample has one vote in a bin, that of its best hit."""
+    order = np.lexsort((-excess_H, hits.query_seconds_H, bin_H))
+    bins, seconds = bin_H[order], hits.query_seconds_H[order]
+    is_first = np.ones(len(order), dtype=np.bool_)
+    is_first[1:] = (np.diff(bins) != 0) | (np.diff(seconds) != 0)
+    return np.bincount(bins[is_first], weights=excess_H[order][is_first]).astype(np.float64)
+
+
+def _plateau(near_B: NDArray[np.float64], fullest: int) -> tuple[int, int]:
+    """Return the bins around the fullest, ends included, that have nearly as many votes without a break."""
+    is_high = near_B >= _PLATEAU * near_B[fullest]
+    reach = round(_MAX_SLACK_SECONDS / _BIN_SECONDS)
+    low = high = fullest
+    while low > max(0, fullest - reach) and is_high[low - 1]:
+        low -= 1
+    while high < min(len(near_B) - 1, fullest + reach) and is_high[high + 1]:
+        high += 1
+    return low, high
+
+
+def _segments_on(
+    hits: PairHits, excess_H: NDArray[np.float64], line: _Line, level: float
+) -> Iterator[Segment]:
+    offset_H = hits.other_seconds_H - line.speed * hits.query_seconds_H
+    on_line = np.flatnonzero(np.abs(offset_H - line.offset_seconds) <= _REACH_SECONDS)
+    order = on_line[np.argsort(hits.query_seconds_H[on_line], kind="stable")]
+    gaps = np.flatnonzero(np.diff(hits.query_seconds_H[order]) > _MAX_GAP_SECONDS) + 1
+    for part in np.split(order, gaps):
+        if len(part):
+            yield _segment(hits, excess_H, offset_H, part, line, level)
 
 
 def _segment(
@@ -133,40 +208,36 @@ def _segment(
     excess_H: NDArray[np.float64],
     offset_H: NDArray[np.float64],
     part: NDArray[np.int64],
-    speed: float,
+    line: _Line,
+    level: float,
 ) -> Segment:
     """Build the segment of the hits `part`; each query sample counts once, with its best hit.
 
     The best hits alone say where the line is: at an unchanged pace they lie on it, their neighbours beside it.
     """
-    by_sample = part[np.lexsort((-excess_H[part], hits.query_seconds_H[part]))]
+    # Of equally good ones the earliest, whatever order the hits came in.
+    order = np.lexsort((hits.other_seconds_H[part], -excess_H[part], hits.query_seconds_H[part]))
+    by_sample = part[order]
     seconds_M, first = np.unique(hits.query_seconds_H[by_sample], return_index=True)
     best = by_sample[first]
     offset = float(np.average(offset_H[best], weights=excess_H[best]))
-    weight = float(excess_H[best].sum()) * (_UNIT_SPEED_BONUS if speed == 1.0 else 1.0)
-    return Segment(speed=speed, offset_seconds=offset, query_seconds_M=seconds_M, weight=weight)
+    weight = float(excess_H[best].sum()) * (_UNIT_SPEED_BONUS if line.speed == 1.0 else 1.0)
+    return Segment(
+        speed=line.speed,
+        offset_seconds=offset,
+        slack_seconds=line.slack_seconds,
+        query_seconds_M=seconds_M,
+        similarity_M=hits.similarity_H[best],
+        weight=weight,
+        level=level,
+    )
 
 
 def _is_same(one: Segment, other: Segment) -> bool:
     """Say whether half of the shorter one's time is shared and the lines are less than 0.5 s apart there."""
-    shorter = float(min(np.ptp(one.query_seconds_M), np.ptp(other.query_seconds_M)))
-    return _shared_seconds(one, other) >= 0.5 * shorter and _seconds_apart(one, other) < 0.5
-
-
-def _is_equal(one: Segment, other: Segment) -> bool:
-    """Say whether nearly all of the longer one's time is shared and the lines are the same."""
-    longer = float(max(np.ptp(one.query_seconds_M), np.ptp(other.query_seconds_M)))
-    return _shared_seconds(one, other) >= 0.9 * longer and _seconds_apart(one, other) < 0.2
-
-
-def _shared_seconds(one: Segment, other: Segment) -> float:
-    start = max(one.query_seconds_M[0], other.query_seconds_M[0])
-    return float(min(one.query_seconds_M[-1], other.query_seconds_M[-1]) - start)
-
-
-def _seconds_apart(one: Segment, other: Segment) -> float:
-    """Return how far the lines are apart in the middle of what they share."""
     start = max(one.query_seconds_M[0], other.query_seconds_M[0])
     end = min(one.query_seconds_M[-1], other.query_seconds_M[-1])
+    shorter = float(min(np.ptp(one.query_seconds_M), np.ptp(other.query_seconds_M)))
     middle = float(start + end) / 2
-    return abs((one.speed - other.speed) * middle + one.offset_seconds - other.offset_seconds)
+    apart = abs((one.speed - other.speed) * middle + one.offset_seconds - other.offset_seconds)
+    return bool(end - start >= 0.5 * shorter and apart < 0.5)

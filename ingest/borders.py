@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FRAME_RULES = "borders-1"
+FRAME_RULES = "borders-2"
 """Names the rules of this module; vectors prepared under other rules are not comparable."""
 
 _BAR_DARK = 30
@@ -48,8 +48,9 @@ class ContentBox:
 
 def luma(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the BT.601 luma of an RGB picture, HWC uint8 to HW uint8."""
-    weights_C = np.array([77, 150, 29], dtype=np.uint32)
-    return np.asarray((image @ weights_C) >> 8, dtype=np.uint8)
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).convert("L"))
 
 
 def content_box(images: Sequence[NDArray[np.uint8]]) -> ContentBox:
@@ -61,8 +62,8 @@ def content_box(images: Sequence[NDArray[np.uint8]]) -> ContentBox:
     top, bottom, left, right = height, 0, width, 0
     for image in images:
         grey_HW = luma(image)
-        first_row, end_row = _inside(_is_bar(grey_HW))
-        first_column, end_column = _inside(_is_bar(grey_HW.T))
+        first_row, end_row = _inside(grey_HW)
+        first_column, end_column = _inside(grey_HW.T)
         top, bottom = min(top, first_row), max(bottom, end_row)
         left, right = min(left, first_column), max(right, end_column)
     if bottom - top < _MIN_CONTENT * height:
@@ -86,16 +87,19 @@ def is_textured(image: NDArray[np.uint8]) -> bool:
     return texture(image) >= _MIN_TEXTURE
 
 
-def _is_bar(grey_HW: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Mark the rows that a bar could consist of: nearly one colour, and that nearly black or white."""
-    low_H, middle_H, high_H = np.percentile(grey_HW, (1, 50, 99), axis=1)
-    is_plain_H = (high_H - low_H) <= _BAR_SPREAD
-    return np.asarray(is_plain_H & ((middle_H <= _BAR_DARK) | (middle_H >= _BAR_LIGHT)))
-
-
-def _inside(is_bar_H: NDArray[np.bool_]) -> tuple[int, int]:
+def _inside(grey_HW: NDArray[np.uint8]) -> tuple[int, int]:
     """Return the first row that is no bar and the end of the last; all bars: an empty box at the middle."""
-    content = np.flatnonzero(~is_bar_H)
-    if len(content) == 0:
-        return len(is_bar_H) // 2, len(is_bar_H) // 2
-    return int(content[0]), int(content[-1]) + 1
+    height = len(grey_HW)
+    first = next((row for row in range(height) if not _is_bar(grey_HW[row])), None)
+    if first is None:
+        return height // 2, height // 2
+    # Mostly there is no bar: then this looks at one row from either side.
+    return first, next(row for row in range(height, 0, -1) if not _is_bar(grey_HW[row - 1]))
+
+
+def _is_bar(grey_W: NDArray[np.uint8]) -> bool:
+    """Say whether a bar could consist of this row: nearly one colour, and that nearly black or white."""
+    ordered_W = np.sort(grey_W)
+    last = len(ordered_W) - 1
+    low, middle, high = (int(ordered_W[round(last * share)]) for share in (0.01, 0.5, 0.99))
+    return high - low <= _BAR_SPREAD and (middle <= _BAR_DARK or middle >= _BAR_LIGHT)

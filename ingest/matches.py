@@ -2,9 +2,10 @@
 
 Three steps, each stricter than the one before:
 
-1. Nearest neighbours nominate: pairs of sampled frames whose vectors are alike (`ingest.index`).
-2. Alignment over time: hits of one pair of assets that lie on a line form segments (`ingest.alignment`).
-3. The pictures decide: frames along a segment are registered and compared pixel by pixel (`ingest.geometry`).
+1. Nearest neighbours nominate: pairs of sampled frames whose vectors are alike (`ingest.nomination`).
+2. Alignment over time: hits of one pair of views that lie on a line form segments (`ingest.alignment`).
+3. The pictures decide: along a segment they are registered and compared, and what moves must move alike
+   (`ingest.verification`). All evidence together gives a probability (`ingest.scoring`).
 
 Without the third step other takes before the same wall would match; the measurement is in docs/matching.md.
 
@@ -13,89 +14,34 @@ Shapes: Q query rows, H hits, M samples of a segment.
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from db.canonical import digest_of
-from ingest.alignment import PairHits, Segment, find_segments, still_runs
+from db.vocabularies import MatchTier
+from ingest.alignment import PairHits, Segment, find_segments
 from ingest.encoders import EncoderIdentity
-from ingest.geometry import GEOMETRY_RULES, Agreement, Picture, compare_runs
-from ingest.index import FrameIndex
+from ingest.nomination import ExactNominator, Nominator
+from ingest.pdq import MIN_QUALITY
+from ingest.reel import Reel
+from ingest.scoring import Detector, Evidence
 from ingest.vectors import FrameVectors, VectorStore
+from ingest.verification import Verified, verify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BLOCK_ROWS = 250_000
 _QUERY_ROWS = 50_000
-_CACHED_ASSETS = 16
-_COMPARED_SHORT_SIDE = 128
-_NUM_PROBES = 4
-_HOPELESS = 0.15
-"""Agreement below which no better offset is looked for: copies have more even a quarter second off."""
-_CERTAIN = 0.97
-"""Agreement that only the right offset has."""
-_OFFSET_STEPS_SECONDS = (0.25, 0.125)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Detector:
-    """Every threshold of the detection. They hold for one encoder and never carry over to another."""
-
-    name: str
-    min_similarity: float
-    """Inner product from which two frames nominate each other."""
-    min_agreement: float
-    """Score of `ingest.geometry.Agreement` from which a segment is a copy."""
-    min_inliers: int
-    """Keypoints that support the best registered pair of frames of a segment."""
-    min_samples: int
-    """Query samples that a segment needs: three, half a second apart, are the shortest copy reported."""
-    max_segments: int
-    """Segments of one pair of assets that are looked at for each level of similarity, the most promising first."""
-    max_compared: int
-    """Frame pairs compared along one segment, evenly spread over it."""
-    is_calibrated: bool
-    """Whether the thresholds were measured for this encoder or only chosen to be safe."""
-    geometry_rules: str = GEOMETRY_RULES
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over the canonical JSON of all fields."""
-        return digest_of(dataclasses.asdict(self))
-
-
-LITE0_DETECTOR = Detector(
-    name="efficientnet-lite0-gem",
-    min_similarity=0.40,
-    min_agreement=0.80,
-    min_inliers=8,
-    min_samples=3,
-    max_segments=4,
-    max_compared=8,
-    is_calibrated=True,
-)
-"""Measured by benchmarks/copy_groups.py; the numbers and their margins are in docs/matching.md."""
-
-OPEN_CLIP_DETECTOR = dataclasses.replace(
-    LITE0_DETECTOR,
-    name="open-clip (not calibrated)",
-    min_similarity=0.80,
-    is_calibrated=False,
-)
-"""CLIP rates pictures of one kind of scene at 0.6 to 0.9; copies mostly lie above. Nothing here was measured."""
-
-
-def detector_for(identity: EncoderIdentity) -> Detector:
-    """Return the detector whose thresholds belong to an encoder."""
-    return LITE0_DETECTOR if identity.name == LITE0_DETECTOR.name else OPEN_CLIP_DETECTOR
+_CACHED_REELS = 24
+_CACHED_ROWS = 64
+_ON_LINE_SECONDS = 0.3
+_NO_LIKENESS = 128.0
+_SAME_LINE_SECONDS = 0.3
+_MAX_GAP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,273 +54,282 @@ class MatchSpan:
     query_end_seconds: float
     other_start_seconds: float
     other_end_seconds: float
-    score: float
-    """Agreement of the pictures, up to 1 for identical ones."""
-    num_votes: int
-    """Distinct views (runs of still frames count once) of the query that lie on the line."""
+    tier: MatchTier
+    probability: float
+    evidence: Evidence
     speed: float
     """Seconds of the other asset per second of the query."""
     is_mirrored: bool
+    query_view: int
+    other_view: int
+    """Which part of the picture shows it; 0 is the whole."""
+
+
+_Views = tuple[int, int]
 
 
 def find_matches(
     store: VectorStore,
     identity: EncoderIdentity,
     queries: Sequence[str],
-    others: Iterable[str],
+    others: Nominator | Iterable[str],
     detector: Detector,
+    *,
+    period_seconds: float = 0.5,
 ) -> Iterator[MatchSpan]:
     """Find what `queries` share with `others`; both are SHA-256 digests of assets that `identity` embedded.
 
+    `others` are compared exactly, or by the nominator that is given in their place.
+
     An asset is never compared with itself, so identical bytes are the caller's to see. Where two assets are in
-    both lists the pair is found from both sides. Memory is bounded by a block of vectors, not by the library.
+    both lists the pair is found from both sides. `period_seconds` is how far samples are apart. Memory is bounded by
+    a block of vectors, not by the library.
 
     Raises `EncoderError` if an asset has no vectors of this encoder.
     """
     # Some rereading for a smaller memory: all hits of one batch of queries are held at once.
-    other_list = list(others)
-    search = _Search(store, identity, detector)
+    nominator = others if isinstance(others, Nominator) else ExactNominator(store, identity, others)
+    search = _Search(store, identity, detector, period_seconds)
     for batch in store.blocks(queries, identity, max_rows=_QUERY_ROWS):
-        hits: dict[tuple[str, str], list[PairHits]] = {}
-        for block in store.blocks(other_list, identity, max_rows=_BLOCK_ROWS):
-            found = FrameIndex(block.vectors_ND).search_above(batch.vectors_ND, detector.min_similarity)
-            query_H, other_H = batch.asset_N[found.query_P], block.asset_N[found.row_P]
-            for query, other, chosen in _by_pair(query_H, other_H):
-                pair = (batch.assets[query], block.assets[other])
-                if pair[0] != pair[1]:
-                    seconds = batch.seconds_N[found.query_P[chosen]], block.seconds_N[found.row_P[chosen]]
-                    hits.setdefault(pair, []).append(
-                        PairHits(*seconds, found.score_P[chosen].astype(np.float64))
-                    )
-        for (query_sha256, other_sha256), parts in sorted(hits.items(), key=lambda item: item[0]):
-            yield from search.spans(query_sha256, other_sha256, _merged(parts))
-
-
-def _by_pair(
-    query_H: NDArray[np.int64], other_H: NDArray[np.int64]
-) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Yield (query asset, other asset, positions of their hits)."""
-    if len(query_H) == 0:
-        return
-    order = np.lexsort((other_H, query_H))
-    is_new = (np.diff(query_H[order]) != 0) | (np.diff(other_H[order]) != 0)
-    for chosen in np.split(order, np.flatnonzero(is_new) + 1):
-        yield int(query_H[chosen[0]]), int(other_H[chosen[0]]), chosen
-
-
-def _merged(parts: Sequence[PairHits]) -> PairHits:
-    return PairHits(
-        query_seconds_H=np.concatenate([part.query_seconds_H for part in parts]),
-        other_seconds_H=np.concatenate([part.other_seconds_H for part in parts]),
-        similarity_H=np.concatenate([part.similarity_H for part in parts]),
-    )
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """A segment whose pictures agree."""
-
-    segment: Segment
-    comparison: Comparison
+        hits: dict[tuple[str, str], dict[_Views, PairHits]] = defaultdict(dict)
+        nominated = nominator.nominate(
+            batch, min_similarity=detector.min_similarity, period_seconds=period_seconds
+        )
+        for pair, part in nominated:
+            hits[pair.query_sha256, pair.other_sha256][pair.query_view, pair.other_view] = part
+        for (query_sha256, other_sha256), by_views in sorted(hits.items(), key=lambda item: item[0]):
+            yield from search.spans(query_sha256, other_sha256, dict(sorted(by_views.items())))
 
 
 class _Search:
-    """Judges the hits of pairs of assets; holds the vectors and pictures of the assets used last."""
+    """Judges the hits of pairs of assets; holds the rows and pictures of the assets used last."""
 
-    def __init__(self, store: VectorStore, identity: EncoderIdentity, detector: Detector) -> None:
+    def __init__(
+        self, store: VectorStore, identity: EncoderIdentity, detector: Detector, period_seconds: float
+    ) -> None:
         self._detector = detector
-        self._reel = lru_cache(maxsize=_CACHED_ASSETS)(lambda asset: Reel(store.read(asset, identity)))
-
-    def spans(self, query_sha256: str, other_sha256: str, hits: PairHits) -> Iterator[MatchSpan]:
-        """Yield the copied spans of one pair of assets in order of query time."""
-        segments = find_segments(
-            hits,
-            min_similarity=self._detector.min_similarity,
-            min_samples=self._detector.min_samples,
-            limit=self._detector.max_segments,
+        self._period_seconds = period_seconds
+        self._reel = lru_cache(maxsize=_CACHED_REELS)(
+            lambda asset, view: Reel(store.stills(asset, identity, view))
         )
-        if not segments:
-            return
-        query, other = self._reel(query_sha256), self._reel(other_sha256)
-        judged: list[_Judged] = []
-        for segment in segments:
-            if not any(_settles(found, segment) for found in judged):
-                found = self._judge(query, other, segment)
-                judged += [found] if found is not None else []
-        for found in _without_overlap(judged):
-            yield _span(query_sha256, other_sha256, query, other, found)
+        self._rows = lru_cache(maxsize=_CACHED_ROWS)(lambda asset: store.read(asset, identity))
 
-    def _judge(self, query: Reel, other: Reel, segment: Segment) -> _Judged | None:
-        comparison = compare_segment(query, other, segment, max_compared=self._detector.max_compared)
-        if comparison is None or comparison.agreement.num_inliers < self._detector.min_inliers:
+    def spans(
+        self, query_sha256: str, other_sha256: str, hits: dict[_Views, PairHits]
+    ) -> Iterator[MatchSpan]:
+        """Yield the copied spans of one pair of assets in order of query time.
+
+        Where nothing is a copy, the span that comes nearest to one is yielded if it is worth a word. What was found
+        is set aside and the rest is looked at again, so that any number of copies is found; what is given up is
+        only a pair whose likeliest segments all fail.
+        """
+        found: list[MatchSpan] = []
+        failed: list[MatchSpan] = []
+        tried: set[_Name] = set()
+        waiting = self._waiting(hits)
+        num_failures = 0
+        while waiting and num_failures < self._detector.max_failures:
+            views, segment = waiting.pop()
+            if _name(views, segment) in tried:
+                continue
+            tried.add(_name(views, segment))
+            span = self._judge(query_sha256, other_sha256, views, segment)
+            if span is not None and span.probability >= _WORTH_A_RIVAL and _worth(span) < _CERTAIN:
+                rivals = _rivals(waiting, span)
+                tried.update(_name(*rival) for rival in rivals)
+                judged = [self._judge(query_sha256, other_sha256, *rival) for rival in rivals]
+                span = max((found for found in (span, *judged) if found is not None), key=self._rank)
+            if span is not None and self._is_copy(span):
+                found.append(span)
+                hits = {key: _outside(part, span, self._period_seconds / 2) for key, part in hits.items()}
+                waiting = self._waiting(hits)
+                continue
+            num_failures += 1
+            failed += [span] if span is not None else []
+        found = _joined(found)
+        nearest = max(failed, key=lambda span: span.probability, default=None)
+        yield from _without_overlap(found or ([nearest] if nearest is not None else []))
+
+    def _is_copy(self, span: MatchSpan) -> bool:
+        return span.probability >= self._detector.min_probability
+
+    def _rank(self, span: MatchSpan) -> tuple[bool, float]:
+        return self._is_copy(span), _worth(span)
+
+    def _waiting(self, hits: dict[_Views, PairHits]) -> list[tuple[_Views, Segment]]:
+        """Return the segments worth judging, the most promising last: those that stand out, then by weight."""
+        segments = [
+            (views, segment)
+            for views, part in hits.items()
+            for segment in find_segments(
+                part,
+                min_similarity=self._detector.min_similarity,
+                min_samples=self._detector.min_samples,
+                limit=2 * self._detector.max_failures,
+            )
+        ]
+        return sorted(segments, key=lambda item: self._promise(item[1]))
+
+    def _promise(self, segment: Segment) -> tuple[bool, int, float]:
+        stands_out = segment.is_above(self._detector.min_similarity)
+        return stands_out, round(segment.likeness / _LIKE_STEP), segment.weight
+
+    def _judge(
+        self, query_sha256: str, other_sha256: str, views: _Views, segment: Segment
+    ) -> MatchSpan | None:
+        query, other = self._reel(query_sha256, views[0]), self._reel(other_sha256, views[1])
+        verified = verify(query, other, segment)
+        # A part of the picture in which nothing moves is a wall, a poster or a logo, and no footage.
+        if verified is None or (views != (0, 0) and not verified.is_moving):
             return None
-        is_copy = comparison.agreement.score >= self._detector.min_agreement
-        return _Judged(segment, comparison) if is_copy else None
-
-
-class Reel:
-    """The stored pictures of one asset, by time."""
-
-    def __init__(self, frames: FrameVectors) -> None:
-        self._frames = frames
-        self.row_seconds_N = frames.seconds_N
-        self.row_period_seconds = _period(frames.seconds_N, default=0.5)
-        pictures = list(zip(frames.seconds_N.tolist(), frames.previews, strict=True))
-        pictures += [(still.seconds, still.jpeg) for still in frames.stills]
-        pictures.sort(key=lambda picture: picture[0])
-        self.seconds_P = np.array([seconds for seconds, _ in pictures])
-        self.period_seconds = _period(self.seconds_P, default=self.row_period_seconds)
-        self._jpegs = [jpeg for _, jpeg in pictures]
-        self._pictures: dict[int, Picture] = {}
-
-    @cached_property
-    def view_numbers(self) -> NDArray[np.int64]:
-        """For each row, the number of the run of still frames that it is in."""
-        return still_runs(self._frames.vectors_ND.astype(np.float32))
-
-    def at(self, seconds: float) -> Picture | None:
-        """Return the picture nearest in time if it is no further than between two of them."""
-        position = int(np.abs(self.seconds_P - seconds).argmin())
-        if abs(float(self.seconds_P[position]) - seconds) > 0.55 * self.period_seconds:
+        rows = self._rows(query_sha256), self._rows(other_sha256)
+        evidence = _evidence(rows, views, segment, verified, self._period_seconds)
+        probability = self._detector.weights.probability(evidence)
+        tier = self._detector.tier(evidence, probability)
+        if tier is None:
             return None
-        if position not in self._pictures:
-            self._pictures[position] = Picture(self._decoded(position))
-        return self._pictures[position]
-
-    @cached_property
-    def _size(self) -> tuple[int, int]:
-        """Width and height of all pictures: borders may be found a little differently along the way."""
-        from PIL import Image
-
-        with Image.open(io.BytesIO(self._jpegs[0])) as first:
-            scale = min(1.0, _COMPARED_SHORT_SIDE / min(first.size))
-            return max(1, round(first.width * scale)), max(1, round(first.height * scale))
-
-    def _decoded(self, position: int) -> NDArray[np.uint8]:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(self._jpegs[position])) as picture:
-            return np.asarray(picture.convert("L").resize(self._size, Image.Resampling.BOX))
-
-
-def _period(seconds: NDArray[np.float64], *, default: float) -> float:
-    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else default
-
-
-def compare_segment(query: Reel, other: Reel, segment: Segment, *, max_compared: int) -> Comparison | None:
-    """Compare pictures evenly spread along a segment, plain and mirrored, and find its offset exactly.
-
-    The offset of a segment is only as good as its samples are dense. Around it, steps of the picture rate are
-    taken uphill from coarse to fine, as the agreement of true copies falls steadily on both sides.
-    """
-    probes = _spread(segment.query_seconds_M, _NUM_PROBES)
-    probe: Comparison | None = None
-    for is_mirrored in (False, True):
-        probe = _better(probe, _Line(query, other, segment, probes, is_mirrored).compare(0.0))
-    if probe is None or probe.agreement.score < _HOPELESS:
-        return probe
-    seconds = _spread(segment.query_seconds_M, max_compared)
-    line = _Line(query, other, segment, seconds, probe.is_mirrored)
-    best = line.compare(0.0)
-    if best is None:
-        return None
-    for step in _OFFSET_STEPS_SECONDS:
-        if step >= 0.75 * other.period_seconds:
-            center = best.shift_seconds
-            for shift in (center - step, center + step):
-                best = _better(best, line.compare(shift)) or best
-    return best
-
-
-def _spread(seconds_M: NDArray[np.float64], limit: int) -> list[float]:
-    """Choose up to `limit` of the times, evenly."""
-    positions = np.linspace(0, len(seconds_M) - 1, min(limit, len(seconds_M))).round().astype(int)
-    return [float(seconds_M[position]) for position in np.unique(positions)]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What the pictures along a segment say."""
-
-    agreement: Agreement
-    shift_seconds: float
-    """What to add to the offset of the segment."""
-    is_mirrored: bool
-
-
-def _better(one: Comparison | None, other: Comparison | None) -> Comparison | None:
-    found = [comparison for comparison in (one, other) if comparison is not None]
-    return max(found, key=lambda comparison: comparison.agreement.score, default=None)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The picture pairs along a segment, for any small shift of its offset."""
-
-    query: Reel
-    other: Reel
-    segment: Segment
-    seconds: Sequence[float]
-    is_mirrored: bool
-
-    def compare(self, shift_seconds: float) -> Comparison | None:
-        """Compare at a shifted offset; None if too few pictures lie there or none fits."""
-        near, far = [], []
-        for seconds in self.seconds:
-            query = self.query.at(seconds)
-            other = self.other.at(self.segment.speed * seconds + self.segment.offset_seconds + shift_seconds)
-            if query is not None and other is not None:
-                near.append(query.mirrored if self.is_mirrored else query)
-                far.append(other)
-        # The ends of a segment may lie a little outside the other asset.
-        agreement = compare_runs(near, far) if 2 * len(near) > len(self.seconds) else None
-        return None if agreement is None else Comparison(agreement, shift_seconds, self.is_mirrored)
-
-
-def _without_overlap(judged: Sequence[_Judged]) -> list[_Judged]:
-    """Keep, of segments that share query time, the one whose pictures agree best; in order of time."""
-    kept: list[_Judged] = []
-    for found in sorted(judged, key=_worth, reverse=True):
-        start, end = found.segment.query_seconds_M[[0, -1]]
-        is_free = all(
-            end < other.segment.query_seconds_M[0] or start > other.segment.query_seconds_M[-1]
-            for other in kept
+        line = verified.line
+        start, end = verified.query_start_seconds, verified.query_end_seconds
+        last = float(other.seconds_S[-1]) + other.period_seconds
+        return MatchSpan(
+            query_sha256=query_sha256,
+            other_sha256=other_sha256,
+            query_start_seconds=start,
+            query_end_seconds=end,
+            other_start_seconds=min(max(0.0, line.speed * start + line.offset_seconds), last),
+            other_end_seconds=min(max(0.0, line.speed * end + line.offset_seconds), last),
+            tier=tier,
+            probability=probability,
+            evidence=evidence,
+            speed=line.speed,
+            is_mirrored=verified.is_mirrored,
+            query_view=views[0],
+            other_view=views[1],
         )
-        if is_free:
-            kept.append(found)
-    return sorted(kept, key=lambda found: float(found.segment.query_seconds_M[0]))
 
 
-def _settles(found: _Judged, segment: Segment) -> bool:
-    """Say whether a copy leaves nothing to find out about a segment of the same time."""
-    if found.comparison.agreement.score < _CERTAIN:
-        return False
-    start, end = found.segment.query_seconds_M[[0, -1]]
-    return bool(start <= segment.query_seconds_M[0] and segment.query_seconds_M[-1] <= end)
+_Name = tuple[_Views, float, float, float]
 
 
-def _worth(found: _Judged) -> float:
-    """Rate agreement first, but between near equals the longer stretch."""
-    return found.comparison.agreement.score * math.sqrt(math.sqrt(len(found.segment.query_seconds_M)))
+def _name(views: _Views, segment: Segment) -> _Name:
+    return views, segment.speed, round(segment.offset_seconds, 1), float(segment.query_seconds_M[0])
 
 
-def _span(query_sha256: str, other_sha256: str, query: Reel, other: Reel, found: _Judged) -> MatchSpan:
-    """State a segment as seconds on both sides: from its first sample to one sampling period after its last."""
-    segment = found.segment
-    offset = segment.offset_seconds + found.comparison.shift_seconds
-    start = float(segment.query_seconds_M[0])
-    end = float(segment.query_seconds_M[-1]) + query.row_period_seconds
-    other_end = float(other.row_seconds_N[-1]) + other.row_period_seconds
-    rows = np.searchsorted(query.row_seconds_N, segment.query_seconds_M)
-    return MatchSpan(
-        query_sha256=query_sha256,
-        other_sha256=other_sha256,
-        query_start_seconds=start,
-        query_end_seconds=end,
-        other_start_seconds=max(0.0, segment.speed * start + offset),
-        other_end_seconds=min(other_end, segment.speed * end + offset),
-        score=found.comparison.agreement.score,
-        num_votes=len(np.unique(query.view_numbers[rows])),
-        speed=segment.speed,
-        is_mirrored=found.comparison.is_mirrored,
+_LIKE_STEP = 0.05
+_WORTH_A_RIVAL = 0.2
+_CERTAIN = 2.7
+_NUM_RIVALS = 2
+
+
+def _worth(span: MatchSpan) -> float:
+    """Rate, from 0 to 3, how well a line fits: in a scene that stands still, several lines nearly do."""
+    return span.evidence.texture + span.evidence.motion + span.evidence.correlation
+
+
+def _rivals(waiting: Sequence[tuple[_Views, Segment]], span: MatchSpan) -> list[tuple[_Views, Segment]]:
+    """Return the most promising other segments of the same seconds."""
+    start, end = span.query_start_seconds, span.query_end_seconds
+    found = [
+        (views, segment)
+        for views, segment in reversed(waiting)
+        if segment.query_seconds_M[0] < end and segment.query_seconds_M[-1] > start
+    ]
+    return found[:_NUM_RIVALS]
+
+
+def _outside(hits: PairHits, span: MatchSpan, margin: float) -> PairHits:
+    seconds_H = hits.query_seconds_H
+    return hits.only(
+        (seconds_H < span.query_start_seconds - margin) | (seconds_H > span.query_end_seconds + margin)
     )
+
+
+def _evidence(
+    rows: tuple[FrameVectors, FrameVectors],
+    views: _Views,
+    segment: Segment,
+    verified: Verified,
+    period_seconds: float,
+) -> Evidence:
+    query, other = rows
+    mine = query.of_view(views[0])
+    start, end = segment.query_seconds_M[[0, -1]]
+    is_inside = (query.end_seconds_N[mine] >= start - 1e-6) & (query.seconds_N[mine] <= end + 1e-6)
+    # Views other than the whole are sampled half as often.
+    expected = 1 + round((end - start) / (period_seconds * (1 if views[0] == 0 else 2)))
+    best = np.sort(segment.similarity_M)[::-1]
+    return Evidence(
+        similarity=float(best[:3].mean()),
+        num_votes=int(is_inside.sum()),
+        coverage=min(1.0, len(segment.query_seconds_M) / expected),
+        num_inliers=verified.num_inliers,
+        texture=verified.agreement.texture,
+        motion=verified.agreement.motion,
+        overlap=verified.agreement.overlap,
+        correlation=verified.correlation,
+        is_moving=verified.is_moving,
+        speed=verified.line.speed,
+        pdq_distance=_pdq_distance(query, other, mine[is_inside], views[1], verified),
+    )
+
+
+def _pdq_distance(
+    query: FrameVectors, other: FrameVectors, rows: NDArray[np.int64], other_view: int, verified: Verified
+) -> float:
+    """Return the median distance of the fingerprints of rows on the line whose quality lets them be compared."""
+    theirs = other.of_view(other_view)
+    prints_N32 = query.pdq_mirrored_N32 if verified.is_mirrored else query.pdq_N32
+    distances = []
+    for row in rows:
+        at = verified.line.speed * query.seconds_N[row] + verified.line.offset_seconds
+        gap = np.maximum(other.seconds_N[theirs] - at, at - other.end_seconds_N[theirs])
+        near = theirs[int(gap.argmin())]
+        is_good = min(query.pdq_quality_N[row], other.pdq_quality_N[near]) >= MIN_QUALITY
+        if is_good and gap.min() <= _ON_LINE_SECONDS:
+            differing = np.bitwise_count(prints_N32[row] ^ other.pdq_N32[near])
+            distances.append(int(differing.sum()))
+    return float(np.median(distances)) if distances else _NO_LIKENESS
+
+
+def _without_overlap(found: Sequence[MatchSpan]) -> list[MatchSpan]:
+    """Keep, of spans that share most of their query time, the surest; in order of time."""
+    kept: list[MatchSpan] = []
+    for span in sorted(found, key=lambda span: -span.probability):
+        if not any(_share(span, other) > 0.5 for other in kept):
+            kept.append(span)
+    return sorted(kept, key=lambda span: span.query_start_seconds)
+
+
+def _joined(found: Sequence[MatchSpan]) -> list[MatchSpan]:
+    """Make one of spans that lie on one line with a short gap: dark stretches and titles say nothing by themselves."""
+    kept: list[MatchSpan] = []
+    for span in sorted(found, key=lambda span: span.query_start_seconds):
+        last = kept[-1] if kept else None
+        if last is not None and _goes_on(last, span):
+            surer = max(last, span, key=lambda part: part.probability)
+            kept[-1] = replace(
+                surer,
+                query_start_seconds=last.query_start_seconds,
+                query_end_seconds=max(last.query_end_seconds, span.query_end_seconds),
+                other_start_seconds=last.other_start_seconds,
+                other_end_seconds=max(last.other_end_seconds, span.other_end_seconds),
+            )
+        else:
+            kept.append(span)
+    return kept
+
+
+def _goes_on(one: MatchSpan, other: MatchSpan) -> bool:
+    gap = other.query_start_seconds - one.query_end_seconds
+    expected = one.other_end_seconds + one.speed * gap
+    is_same_line = (
+        abs(expected - other.other_start_seconds) <= _SAME_LINE_SECONDS
+        and one.is_mirrored == other.is_mirrored
+    )
+    return is_same_line and gap <= _MAX_GAP_SECONDS and one.query_view == other.query_view
+
+
+def _share(one: MatchSpan, other: MatchSpan) -> float:
+    start = max(one.query_start_seconds, other.query_start_seconds)
+    end = min(one.query_end_seconds, other.query_end_seconds)
+    return (end - start) / max(1e-6, one.query_end_seconds - one.query_start_seconds)

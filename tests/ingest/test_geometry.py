@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ingest.borders import luma
-from ingest.geometry import Picture, compare_runs, register
+from ingest.geometry import Agreement, Pairs, Picture, agree, assumed, detect, register
 from tests.media import flat_scene, moving_scene
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ def _scene(seed: int) -> list[NDArray[np.uint8]]:
     return list(islice(moving_scene(seed, 40), 0, None, 8))
 
 
-def _pictures(frames: Iterator[NDArray[np.uint8]] | list[NDArray[np.uint8]]) -> list[Picture]:
+def _pictures(frames: Iterator[NDArray[np.uint8]] | Sequence[NDArray[np.uint8]]) -> list[Picture]:
     return [Picture(_compressed(frame)) for frame in frames]
+
+
+def _pairs(query: Sequence[NDArray[np.uint8]], other: Sequence[NDArray[np.uint8]]) -> Pairs:
+    return list(zip(_pictures(query), _pictures(other), strict=True))
 
 
 def _two_takes(seed: int) -> list[NDArray[np.uint8]]:
@@ -42,24 +47,54 @@ def _two_takes(seed: int) -> list[NDArray[np.uint8]]:
     return frames
 
 
+def _compared(pairs: Pairs) -> Agreement | None:
+    """Compare under the map that the keypoints give."""
+    registration = register(pairs)
+    return None if registration is None else agree(pairs, registration)
+
+
 def test_a_compressed_copy_agrees() -> None:
     scene = _scene(1)
-    copy = [Picture(_compressed(frame, 25)) for frame in scene]
-    agreement = compare_runs(copy, _pictures(scene))
+    pairs = [
+        (Picture(_compressed(frame, 25)), other) for frame, other in zip(scene, _pictures(scene), strict=True)
+    ]
+    registration = register(pairs)
+    assert registration is not None
+    assert registration.num_pairs == 5
+    assert registration.num_inliers > 50 * registration.num_pairs
+    agreement = agree(pairs, registration)
     assert agreement is not None
-    assert agreement.score > 0.95
-    assert agreement.num_inliers > 50
+    assert agreement.mean > 0.95
+    assert agreement.overlap > 0.75
 
 
 def test_a_cropped_and_scaled_copy_agrees_and_its_map_is_found() -> None:
     scene = _scene(2)
     cropped = [np.asarray(Image.fromarray(frame[22:122, 29:163]).resize((192, 144))) for frame in scene]
-    agreement = compare_runs(_pictures(cropped), _pictures(scene))
+    pairs = _pairs(cropped, scene)
+    registration = register(pairs)
+    assert registration is not None
+    np.testing.assert_allclose(registration.map_23, [[134 / 192, 0, 29], [0, 100 / 144, 22]], atol=1.0)
+    agreement = agree(pairs, registration)
     assert agreement is not None
-    assert agreement.score > 0.9
-    fit = register(_pictures(cropped)[0].features, _pictures(scene)[0].features)
-    assert fit is not None
-    np.testing.assert_allclose(fit.map_23, [[134 / 192, 0, 29], [0, 100 / 144, 22]], atol=1.0)
+    assert agreement.mean > 0.9
+    # The map leads from the query to the other side: the other way round it does not fit.
+    swapped = agree([(other, query) for query, other in pairs], registration)
+    assert swapped is None or swapped.mean < 0.3
+
+
+def test_a_picture_inside_another_is_found_and_only_its_overlap_compared() -> None:
+    scene, host = _scene(2), _scene(12)
+    inset = []
+    for frame, around in zip(scene, host, strict=True):
+        laid = around.copy()
+        laid[60:132, 80:176] = np.asarray(Image.fromarray(frame).resize((96, 72)))
+        inset.append(laid)
+    pairs = _pairs(inset, scene)
+    agreement = _compared(pairs)
+    assert agreement is not None
+    assert agreement.texture > 0.7
+    assert agreement.overlap < 0.3
 
 
 def test_a_caption_across_the_bottom_does_not_hide_a_copy() -> None:
@@ -68,36 +103,93 @@ def test_a_caption_across_the_bottom_does_not_hide_a_copy() -> None:
     for frame in captioned:
         frame[108:136] = 12
         frame[116:128, 40:150:6] = 255
-    agreement = compare_runs(_pictures(captioned), _pictures(scene))
+    agreement = _compared(_pairs(captioned, scene))
     assert agreement is not None
-    assert agreement.score > 0.95
+    assert agreement.mean > 0.95
 
 
 def test_a_mirrored_copy_agrees_once_it_is_mirrored_back() -> None:
     scene = _scene(4)
-    mirrored = _pictures([frame[:, ::-1] for frame in scene])
-    agreement = compare_runs([picture.mirrored for picture in mirrored], _pictures(scene))
+    mirrored = _pairs([frame[:, ::-1] for frame in scene], scene)
+    agreement = _compared([(query.mirrored, other) for query, other in mirrored])
     assert agreement is not None
-    assert agreement.score > 0.95
-    plain = compare_runs(mirrored, _pictures(scene))
-    assert plain is None or plain.score < 0.3
+    assert agreement.mean > 0.95
+    plain = _compared(mirrored)
+    assert plain is None or plain.mean < 0.3
+    unregistered = agree(mirrored, assumed(*mirrored[0]))
+    assert unregistered is None or unregistered.mean < 0.3
 
 
-def test_another_subject_in_the_same_room_does_not_agree() -> None:
+def test_another_subject_in_the_same_room_does_not_agree_where_it_moves() -> None:
     """The room registers well, and most of the picture is the room."""
-    agreement = compare_runs(_pictures(_two_takes(5)), _pictures(_two_takes(6)))
+    pairs = _pairs(_two_takes(5), _two_takes(6))
+    registration = register(pairs)
+    assert registration is not None
+    assert registration.num_inliers > 20 * registration.num_pairs
+    agreement = agree(pairs, registration)
     assert agreement is not None
-    assert agreement.num_inliers > 20
-    assert agreement.motion < 0.5
-    assert agreement.score < 0.75
-    same = compare_runs(_pictures(_two_takes(5)), _pictures(_two_takes(5)))
+    assert agreement.motion < 0.5 < agreement.texture
+    assert agreement.mean < 0.75
+    same = _compared(_pairs(_two_takes(5), _two_takes(5)))
     assert same is not None
-    assert same.score > 0.95
+    assert same.mean > 0.95
 
 
-def test_different_scenes_and_empty_frames_do_not_fit() -> None:
-    different = compare_runs(_pictures(_scene(7)), _pictures(_scene(8)))
-    assert different is None or different.score < 0.3
-    grey = _pictures(flat_scene((90, 90, 90), 3))
-    assert compare_runs(grey, grey) is None
-    assert compare_runs([], []) is None
+def test_different_scenes_do_not_fit() -> None:
+    pairs = _pairs(_scene(7), _scene(8))
+    different = _compared(pairs)
+    assert different is None or different.mean < 0.3
+    laid = agree(pairs, assumed(*pairs[0]))
+    assert laid is None or laid.mean < 0.3
+
+
+def test_pictures_without_texture_cannot_be_compared() -> None:
+    grey = _pairs(list(flat_scene((90, 90, 90), 3)), list(flat_scene((90, 90, 90), 3)))
+    assert register(grey) is None
+    assert agree(grey, assumed(*grey[0])) is None
+    assert len(detect(grey[0][0].pixels_HW).points_K2) == 0
+
+
+def test_nothing_is_registered_with_nothing() -> None:
+    (pair,) = _pairs(_scene(1)[:1], _scene(1)[:1])
+    assert register([]) is None
+    assert agree([], assumed(*pair)) is None
+
+
+def test_flat_pairs_among_textured_ones_are_left_out_while_they_are_few() -> None:
+    scene, flat = _scene(9), list(flat_scene((16, 16, 16), 5))
+    few = _pairs([*scene[:3], *flat[:2]], [*scene[:3], *flat[:2]])
+    agreement = agree(few, assumed(*few[0]))
+    assert agreement is not None
+    assert agreement.texture > 0.95
+    many = _pairs([*scene[:2], *flat[:3]], [*scene[:2], *flat[:3]])
+    assert agree(many, assumed(*many[0])) is None
+
+
+def test_the_assumed_map_lays_the_whole_over_the_whole() -> None:
+    """A blurred copy has no keypoints left, but its pictures still agree."""
+    scene = _scene(10)
+    small = [np.asarray(Image.fromarray(frame).resize((96, 108))) for frame in scene]
+    pairs = _pairs(small, scene)
+    registration = assumed(*pairs[0])
+    assert (registration.num_inliers, registration.num_pairs) == (0, 0)
+    np.testing.assert_allclose(registration.map_23, np.array([[2, 0, 0], [0, 4 / 3, 0]]))
+    agreement = agree(pairs, registration)
+    assert agreement is not None
+    assert agreement.mean > 0.7
+
+
+@pytest.mark.parametrize("size", [(18, 144), (1200, 48)])
+def test_a_map_that_no_edit_would_make_is_refused(size: tuple[int, int]) -> None:
+    """Width and height; more than 3 times smaller, or squeezed more than twice."""
+    scene = _scene(11)
+    squeezed = [np.asarray(Image.fromarray(frame).resize(size)) for frame in scene]
+    assert register(_pairs(squeezed, scene)) is None
+
+
+def test_registration_is_the_same_every_time() -> None:
+    found = [register(_pairs(_two_takes(5), _two_takes(6))) for _ in range(2)]
+    assert found[0] is not None
+    assert found[1] is not None
+    np.testing.assert_array_equal(found[0].map_23, found[1].map_23)
+    assert found[0].num_inliers == found[1].num_inliers
