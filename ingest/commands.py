@@ -1,8 +1,10 @@
-"""The commands that take footage in: ingest, encoder. They parse, call and print."""
+"""The command that takes footage in: ingest. It parses, calls and prints."""
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from db.project import Project
     from ingest.encoders import Encoder, EncoderIdentity
     from ingest.intake import TakenFile
-    from ingest.matches import Detector
     from ingest.rights import RightsTable
     from ingest.rights_claims import ClaimReport
+    from ingest.scoring import Detector
 
 _SHOWN_ROWS = 50
+_COMPARED = ""
+_WITHOUT_SOUND = "sound.none"
 
 
 @click.command()
@@ -69,20 +73,23 @@ def ingest(
     """
     from db.project import open_project
     from ingest.compute import choose_compute
+    from ingest.detectors import detector_for
     from ingest.encoders import open_encoder
-    from ingest.matches import detector_for
+    from ingest.readers import num_readers
 
     project = open_project(project_dir)
     table = _read_table(table_path, map_path, reference)
-    choice = open_encoder(project.settings.encoder, choose_compute())
+    compute = choose_compute()
+    choice = open_encoder(project.settings.encoder, compute)
     note(choice.reason)
-    files = _take_in(project, paths, reference, choice.encoder)
+    files = _take_in(project, paths, reference, choice.encoder, num_workers=num_readers(compute))
     claims = None if table is None else _claim(project, table, files, paths)
-    num_matches = _compare(project, choice.encoder.identity, detector_for(choice.encoder.identity))
+    detector = detector_for(choice.encoder.identity, project.calibrations)
+    found = _compare(project, choice.encoder.identity, detector)
     if as_json:
-        _say_as_json(files, claims, num_matches, choice.encoder)
+        _say_as_json(files, claims, found, choice.encoder)
     else:
-        _print_report(files, claims, num_matches, reference)
+        _print_report(files, claims, found, reference)
     _answer(files, claims)
 
 
@@ -100,9 +107,18 @@ def _read_table(table_path: Path | None, map_path: Path | None, reference: str |
     return read_rights(table_path, None if map_path is None else load_column_map(map_path))
 
 
+@dataclass(frozen=True)
+class _Found:
+    """How many matches are new."""
+
+    num_pictures: int
+    num_sounds: int
+
+
 def _take_in(
-    project: Project, paths: tuple[Path, ...], reference: str | None, encoder: Encoder
+    project: Project, paths: tuple[Path, ...], reference: str | None, encoder: Encoder, *, num_workers: int
 ) -> list[TakenFile]:
+    """Take the files in; return them in order of their paths, whatever the order in which they were read."""
     from db.evidence import LIBRARY, ensure_collection
     from db.vocabularies import CollectionKind
     from ingest.intake import Intake, count_sources, take_in
@@ -111,11 +127,13 @@ def _take_in(
     with project.session() as session:
         collection_id = ensure_collection(session, LIBRARY if reference is None else reference, kind)
     files = []
-    with progress("ingesting", count_sources(paths)) as advance:
-        for file in take_in(project, paths, collection_id=collection_id, encoder=encoder):
+    taken = take_in(project, paths, collection_id=collection_id, encoder=encoder, num_workers=num_workers)
+    # Closed at once where it is interrupted: its workers end with it.
+    with progress("ingesting", count_sources(paths)) as advance, closing(taken):
+        for file in taken:
             files.append(file)
             advance(0 if file.intake is Intake.SKIPPED else 1)
-    return files
+    return sorted(files, key=lambda file: file.path)
 
 
 def _claim(
@@ -127,15 +145,18 @@ def _claim(
     return record_claims(project, table, asset_ids, roots=paths)
 
 
-def _compare(project: Project, identity: EncoderIdentity, detector: Detector) -> int:
+def _compare(project: Project, identity: EncoderIdentity, detector: Detector) -> _Found:
     from ingest.comparison import compare_new_assets, num_waiting
+    from ingest.sound_comparison import compare_new_sounds, num_sounds_waiting
 
     with progress("finding copies", num_waiting(project, identity, detector)) as advance:
-        return compare_new_assets(project, identity, detector, on_progress=advance)
+        num_pictures = compare_new_assets(project, identity, detector, on_progress=advance)
+    with progress("comparing sound", num_sounds_waiting(project)) as advance:
+        return _Found(num_pictures, compare_new_sounds(project, on_progress=advance))
 
 
 def _print_report(
-    files: list[TakenFile], claims: ClaimReport | None, num_matches: int, reference: str | None
+    files: list[TakenFile], claims: ClaimReport | None, found: _Found, reference: str | None
 ) -> None:
     from ingest.intake import Intake
 
@@ -154,7 +175,19 @@ def _print_report(
             say(f"    {file.detail}")
     if claims is not None:
         _print_claims(claims)
-    say(f"copies: {num_matches} new matches")
+    say(f"copies: {found.num_pictures} new matches")
+    _print_sounds(files, found)
+
+
+def _print_sounds(files: list[TakenFile], found: _Found) -> None:
+    sounds = [file.sound for file in files if file.sound is not None]
+    counts = Counter(sound.code for sound in sounds)
+    num_compared, num_without = counts.pop(_COMPARED, 0), counts.pop(_WITHOUT_SOUND, 0)
+    say(f"sound: {num_compared} files compared, {num_without} without sound, {counts.total()} not compared; "
+        f"{found.num_sounds} new matches")  # fmt: skip
+    for code, count in sorted(counts.items()):
+        details = {sound.detail for sound in sounds if sound.code == code}
+        say(f"    not compared: {count} x {code}" + (f" ({details.pop()})" if len(details) == 1 else ""))
 
 
 def _print_claims(claims: ClaimReport) -> None:
@@ -172,23 +205,29 @@ def _print_claims(claims: ClaimReport) -> None:
             say(f"... and {len(claims.rejected) - _SHOWN_ROWS} more; `audit --all` lists them")
 
 
-def _say_as_json(
-    files: list[TakenFile], claims: ClaimReport | None, num_matches: int, encoder: Encoder
-) -> None:
+def _say_as_json(files: list[TakenFile], claims: ClaimReport | None, found: _Found, encoder: Encoder) -> None:
     for file in files:
         facts = {"kind": "file", "path": str(file.path), "intake": file.intake.value, "code": file.code}
-        say_json(facts | {"detail": file.detail, "duration_seconds": file.duration_seconds})
+        further = {"duration_seconds": file.duration_seconds, "sound": _sound_word(file)}
+        say_json(facts | {"detail": file.detail} | further)
     for row in () if claims is None else claims.rejected:
         say_json({"kind": "rejected_row", "row": row.row_number, "code": row.code, "reason": row.reason})
     say_json(
         {
             "kind": "summary",
             "encoder": encoder.identity.name,
-            "num_new_matches": num_matches,
+            "num_new_matches": found.num_pictures,
+            "num_new_sound_matches": found.num_sounds,
+            "sound": Counter(_sound_word(file) for file in files if file.sound is not None),
             "num_files_with_grant": None if claims is None else claims.num_files_with_grant,
             **Counter(file.intake.value for file in files),
         }
     )
+
+
+def _sound_word(file: TakenFile) -> str | None:
+    """Return `compared`, or the code of what kept a file's sound from it; None if the file is no asset."""
+    return None if file.sound is None else file.sound.code or "compared"
 
 
 def _answer(files: list[TakenFile], claims: ClaimReport | None) -> None:
@@ -198,47 +237,3 @@ def _answer(files: list[TakenFile], claims: ClaimReport | None) -> None:
         raise AnsweredUndecided("files were rejected")
     if claims is not None and claims.rejected:
         raise AnsweredMisuse("rows were rejected")
-
-
-@click.group()
-def encoder() -> None:
-    """Show or fetch the frame encoder.
-
-    Example: cleartitle encoder show
-    """
-
-
-@encoder.command()
-@json_option
-@project_option
-def show(*, as_json: bool, project_dir: Path) -> None:
-    """Say which encoder serves this project, and why.
-
-    Example: cleartitle encoder show
-    """
-    from db.project import open_project
-    from ingest.compute import choose_compute
-    from ingest.encoders import open_encoder
-
-    choice = open_encoder(open_project(project_dir).settings.encoder, choose_compute())
-    identity = choice.encoder.identity
-    if as_json:
-        say_json(vars(identity) | {"digest": identity.digest, "reason": choice.reason})
-        return
-    say(choice.reason)
-    say(f"weights sha256 {identity.weights_sha256}")
-    say(f"preprocessing  {identity.preprocessing}")
-    say(f"identity       {identity.digest}, {identity.dim} dimensions")
-
-
-@encoder.command()
-@click.argument("spec")
-def fetch(spec: str) -> None:
-    """Download the weights of an open_clip model: the only command that uses the network.
-
-    Example: cleartitle encoder fetch open_clip:ViT-B-32/laion2b_s34b_b79k
-    """
-    from ingest.encoders import fetch_encoder
-
-    path = fetch_encoder(spec)
-    say("the embedded default needs no download" if path is None else f"fetched {path}")

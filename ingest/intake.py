@@ -1,19 +1,21 @@
 """Intake: a file becomes an asset with its clips, its vectors and its place in a collection.
 
-Each file is digested, decoded once, embedded, and recorded in one transaction; its vectors are written before that, so
-that a killed command leaves at most vectors that nobody refers to, and running it again goes on where it stopped.
+Each file is digested, read once (`ingest.reading`), and recorded in one transaction; its vectors are written before
+that, so that a killed command leaves at most vectors that nobody refers to, and running it again goes on where it
+stopped. Files are read by several processes, but this one alone writes records.
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from db import evidence, queries
 from db.canonical import digest_of
@@ -21,18 +23,33 @@ from db.errors import ConflictError
 from db.evidence import NewClip
 from db.files import path_text
 from db.project import Project
-from ingest.cadence import CadenceMeter
+from db.records import AssetRecord
+from db.sounds import sound_of
 from ingest.digests import FileDigest, file_digest
 from ingest.encoders import Encoder, EncoderIdentity
 from ingest.errors import MediaError
-from ingest.frames import ScannedFrame, scan_frames
-from ingest.probe import MediaFacts, probe
-from ingest.shots import Shot, ShotCutter
+from ingest.readers import Opener, Readers
+from ingest.reading import (
+    FileRead,
+    FileToRead,
+    FileUnread,
+    PicturesRead,
+    SoundRead,
+    Stamp,
+    missing_engine,
+    sound_store,
+    stamp_of,
+    unread,
+)
+from ingest.shots import Shot
+from ingest.sound_store import SOUND_ENGINE_DIGEST
 from ingest.sources import SkippedFile, SourceFile, walk_sources
-from ingest.vectors import STILLS_PER_SECOND, FrameVectors, VectorsBuilder, VectorStore
+from ingest.vectors import VectorStore
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+T = TypeVar("T")
 
 QUIET_SKIPS = frozenset({"source.hidden", "source.not_video_suffix", "source.already_visited"})
 """Reasons for leaving a file out that are counted but are no failure to read footage."""
@@ -61,151 +78,187 @@ class TakenFile:
     code: str = ""
     detail: str = ""
     duration_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Everything one decode pass tells."""
-
-    facts: MediaFacts
-    shots: list[Shot]
-    vectors: FrameVectors
-    num_frames: int
-    duration_seconds: float
-    cadence: CadenceMeter
+    sound: SoundRead | None = None
+    """Whether its sound can be compared; None if it is no asset."""
 
 
 def take_in(
-    project: Project, paths: Iterable[Path], *, collection_id: int, encoder: Encoder
-) -> Iterator[TakenFile]:
-    """Take every file that `paths` stand for into a collection, one at a time, yielding what became of each."""
-    store = VectorStore(project.vectors)
-    for source in walk_sources(paths):
-        if isinstance(source, SkippedFile):
-            yield _leave_out(project, source, collection_id)
-            continue
-        try:
-            yield _take_contested_file(project, source, collection_id, encoder, store)
-        except MediaError as exc:
-            yield _reject(project, source.path, collection_id, exc.code, str(exc))
-        except OSError as exc:
-            if exc.filename is None or Path(os.fsdecode(exc.filename)) != source.path:
-                raise  # our own store: a full disk is not the footage's fault
-            yield _reject(project, source.path, collection_id, "source.unreadable", exc.strerror or str(exc))
-
-
-def _leave_out(project: Project, skipped: SkippedFile, collection_id: int) -> TakenFile:
-    if skipped.code not in QUIET_SKIPS:
-        return _reject(project, skipped.path, collection_id, skipped.code, skipped.detail)
-    return TakenFile(path=skipped.path, intake=Intake.SKIPPED, code=skipped.code, detail=skipped.detail)
-
-
-def _reject(project: Project, path: Path, collection_id: int, code: str, detail: str) -> TakenFile:
-    with project.session() as session:
-        evidence.reject_file(
-            session, collection_id=collection_id, path=path_text(path), code=code, detail=detail
-        )
-    return TakenFile(path=path, intake=Intake.REJECTED, code=code, detail=detail)
-
-
-def _take_contested_file(
-    project: Project, source: SourceFile, collection_id: int, encoder: Encoder, store: VectorStore
-) -> TakenFile:
-    """Take a file that another `ingest` may be taking too: what that one records first is then known."""
-    for _ in range(_MAX_CONFLICTS):
-        with contextlib.suppress(ConflictError):
-            return _take_file(project, source, collection_id, encoder, store)
-    return _take_file(project, source, collection_id, encoder, store)
-
-
-def _take_file(
-    project: Project, source: SourceFile, collection_id: int, encoder: Encoder, store: VectorStore
-) -> TakenFile:
-    before = source.path.stat()
-    digest = file_digest(source.path)
-    with project.session() as session:
-        known = queries.find_asset(session, digest.sha256)
-        is_embedded = known is not None and queries.has_embedding(session, known.id, encoder.identity.digest)
-        if known is not None and is_embedded and store.has(digest.sha256, encoder.identity):
-            is_new = _file_under(session, known.id, source.path, collection_id)
-            intake = Intake.NEW if is_new else Intake.KNOWN
-            return TakenFile(
-                path=source.path, intake=intake, asset_id=known.id, duration_seconds=known.duration_seconds
-            )
-    reading = _read(project, source.path, encoder)
-    if _stamp(source.path.stat()) != _stamp(before):
-        raise MediaError(
-            f"{source.path}: changed while it was read", code="media.changed", hint="ingest it again"
-        )
-    store.write(digest.sha256, encoder.identity, reading.vectors)
-    return _record(project, source.path, digest, reading, collection_id, encoder)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    # The time of modification can be set back by anyone, the time of change by nobody.
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _read(project: Project, path: Path, encoder: Encoder) -> _Reading:
-    facts = probe(path)
-    cutter, cadence = ShotCutter(project.settings.max_clip_seconds), CadenceMeter()
-    rate = Fraction(project.settings.samples_per_second)
-    builder = VectorsBuilder(encoder, samples_per_second=rate)
-    last: ScannedFrame | None = None
-    num_frames = 0
-    for frame in scan_frames(path, samples_per_second=max(rate, STILLS_PER_SECOND)):
-        cutter.push(frame)
-        cadence.push(frame.pts)
-        if frame.image is not None:
-            builder.push(frame.pts, frame.seconds, frame.image)
-        last, num_frames = frame, num_frames + 1
-    assert last is not None, "scan_frames yields a frame or raises"
-    return _Reading(
-        facts=facts,
-        shots=cutter.shots(),
-        vectors=builder.finish(),
-        num_frames=num_frames,
-        duration_seconds=last.seconds + float(last.duration_pts * last.time_base),
-        cadence=cadence,
-    )
-
-
-def _record(
     project: Project,
-    path: Path,
-    digest: FileDigest,
-    reading: _Reading,
+    paths: Iterable[Path],
+    *,
     collection_id: int,
     encoder: Encoder,
-) -> TakenFile:
-    vectors = reading.vectors
-    with project.session() as session:
-        known = queries.find_asset(session, digest.sha256)
+    num_workers: int = 1,
+    opener: Opener | None = None,
+) -> Generator[TakenFile]:
+    """Take every file that `paths` stand for into a collection, yielding what became of each as it is known.
+
+    With several workers that is not the order of the files. Each opens the encoder with `opener`, by default the one
+    that the project is configured for; it must be the same as `encoder`.
+    """
+    desk = _Desk(project, collection_id, encoder.identity)
+    with Readers(project, encoder, num_workers=num_workers, opener=opener) as readers:
+        for source in walk_sources(paths):
+            yield from desk.offer(source, readers)
+            while readers.is_full or readers.is_known():
+                yield from desk.record(*readers.outcome(), readers)
+        while readers.num_under_way:
+            yield from desk.record(*readers.outcome(), readers)
+
+
+class _Desk:
+    """Decides what must be read, and records what was."""
+
+    def __init__(self, project: Project, collection_id: int, identity: EncoderIdentity) -> None:
+        self._project = project
+        self._collection_id = collection_id
+        self._identity = identity
+        self._store = VectorStore(project.vectors)
+        self._sounds = sound_store(project.vectors)
+        self._missing_engine = missing_engine()
+        self._under_way: dict[str, list[SourceFile]] = {}
+        """By digest: files with the same bytes as one that is being read."""
+
+    def offer(self, source: SourceFile | SkippedFile, readers: Readers) -> Iterator[TakenFile]:
+        """Have a file read, or yield what became of it where that is known."""
+        if isinstance(source, SkippedFile):
+            yield self._leave_out(source)
+            return
+        try:
+            stamp = stamp_of(source.path)
+            digest = file_digest(source.path)
+        except (MediaError, OSError) as exc:
+            yield self._reject(source.path, unread(source.path, exc))
+            return
+        if digest.sha256 in self._under_way:
+            self._under_way[digest.sha256].append(source)
+            return
+        found = _retried(partial(self._look_up, source.path, digest, stamp))
+        if isinstance(found, TakenFile):
+            yield found
+        else:
+            self._under_way[digest.sha256] = []
+            readers.give(found)
+
+    def record(
+        self, file: FileToRead, reading: FileRead | FileUnread, readers: Readers
+    ) -> Iterator[TakenFile]:
+        """Record what became of a file, and offer those of the same bytes again."""
+        if isinstance(reading, FileUnread):
+            yield self._reject(file.path, reading)
+        else:
+            yield _retried(partial(self._record, file, reading))
+        for source in self._under_way.pop(file.sha256):
+            yield from self.offer(source, readers)
+
+    def _leave_out(self, skipped: SkippedFile) -> TakenFile:
+        if skipped.code not in QUIET_SKIPS:
+            return self._reject(skipped.path, FileUnread(code=skipped.code, detail=skipped.detail))
+        return TakenFile(path=skipped.path, intake=Intake.SKIPPED, code=skipped.code, detail=skipped.detail)
+
+    def _reject(self, path: Path, why: FileUnread) -> TakenFile:
+        with self._project.session() as session:
+            evidence.reject_file(
+                session,
+                collection_id=self._collection_id,
+                path=path_text(path),
+                code=why.code,
+                detail=why.detail,
+            )
+        return TakenFile(path=path, intake=Intake.REJECTED, code=why.code, detail=why.detail)
+
+    def _look_up(self, path: Path, digest: FileDigest, stamp: Stamp) -> TakenFile | FileToRead:
+        with self._project.session() as session:
+            known = queries.find_asset(session, digest.sha256)
+            sound = None if known is None else self._known_sound(session, known)
+            is_whole = known is not None and self._has_pictures(session, known)
+            if known is not None and is_whole and sound is not None:
+                return self._file_under(session, known.id, path, known.duration_seconds, sound)
+        return FileToRead(
+            path=path,
+            sha256=digest.sha256,
+            size_bytes=digest.size_bytes,
+            stamp=stamp,
+            wants_pictures=not is_whole,
+            wants_sound=sound is None,
+        )
+
+    def _has_pictures(self, session: Session, asset: AssetRecord) -> bool:
+        is_on_record = queries.has_embedding(session, asset.id, self._identity.digest)
+        return is_on_record and self._store.has(asset.sha256, self._identity)
+
+    def _known_sound(self, session: Session, asset: AssetRecord) -> SoundRead | None:
+        """Return the answer on an asset's sound; None if it should be asked for."""
+        known = sound_of(session, asset.id, SOUND_ENGINE_DIGEST)
+        if known is not None and (known.code or self._sounds.has(asset.sha256)):
+            return SoundRead(num_items=known.num_items, code=known.code, detail=known.detail)
+        return self._missing_engine
+
+    def _record(self, file: FileToRead, reading: FileRead) -> TakenFile:
+        with self._project.session() as session:
+            known = queries.find_asset(session, file.sha256)
+            asset_id = self._recorded_asset(session, file, reading, known)
+            sound = reading.sound
+            if sound is not None and sound.code != "sound.engine_missing":
+                evidence.add_sound_print(
+                    session, asset_id=asset_id, engine_digest=SOUND_ENGINE_DIGEST, **asdict(sound)
+                )
+            asset = queries.get_asset(session, asset_id)
+            sound = sound or self._known_sound(session, asset)
+            taken = self._file_under(session, asset_id, file.path, asset.duration_seconds, sound)
+        # One whose vectors had to be made again is as new as one that was never seen.
+        return replace(taken, intake=Intake.NEW) if reading.pictures is not None else taken
+
+    def _recorded_asset(
+        self, session: Session, file: FileToRead, reading: FileRead, known: AssetRecord | None
+    ) -> int:
+        pictures = reading.pictures
+        if pictures is None:
+            assert known is not None, "only a known asset lacks nothing but its sound"
+            return known.id
         asset_id = (
             known.id
             if known is not None
             else evidence.add_asset(
                 session,
-                columns=_asset_columns(digest, reading),
-                clips=[_clip(digest.sha256, shot, reading) for shot in reading.shots],
+                columns=_asset_columns(file, pictures),
+                clips=[_clip(file.sha256, shot, pictures) for shot in pictures.shots],
             )
         )
         evidence.add_embedding(
             session,
             asset_id=asset_id,
-            encoder_id=register_encoder(session, encoder.identity),
-            num_rows=vectors.num_rows,
-            num_textured_rows=vectors.num_textured_rows,
+            encoder_id=register_encoder(session, self._identity),
+            num_rows=pictures.num_rows,
+            num_textured_rows=len(pictures.textured_pts),
         )
-        _file_under(session, asset_id, path, collection_id)
-    return TakenFile(
-        path=path, intake=Intake.NEW, asset_id=asset_id, duration_seconds=reading.duration_seconds
-    )
+        return asset_id
+
+    def _file_under(
+        self,
+        session: Session,
+        asset_id: int,
+        path: Path,
+        duration_seconds: float,
+        sound: SoundRead | None,
+    ) -> TakenFile:
+        evidence.add_path(session, asset_id, path_text(path))
+        is_new = evidence.add_membership(session, self._collection_id, asset_id)
+        return TakenFile(
+            path=path,
+            intake=Intake.NEW if is_new else Intake.KNOWN,
+            asset_id=asset_id,
+            duration_seconds=duration_seconds,
+            sound=sound,
+        )
 
 
-def _file_under(session: Session, asset_id: int, path: Path, collection_id: int) -> bool:
-    evidence.add_path(session, asset_id, path_text(path))
-    return evidence.add_membership(session, collection_id, asset_id)
+def _retried(write: Callable[[], T]) -> T:
+    """Write what another `ingest` may be writing too: what that one records first is then known."""
+    for _ in range(_MAX_CONFLICTS):
+        with suppress(ConflictError):
+            return write()
+    return write()
 
 
 def register_encoder(session: Session, identity: EncoderIdentity) -> int:
@@ -213,11 +266,11 @@ def register_encoder(session: Session, identity: EncoderIdentity) -> int:
     return evidence.ensure_encoder(session, digest=identity.digest, columns=asdict(identity))
 
 
-def _asset_columns(digest: FileDigest, reading: _Reading) -> dict[str, Any]:
-    facts = reading.facts
+def _asset_columns(file: FileToRead, pictures: PicturesRead) -> dict[str, Any]:
+    facts = pictures.facts
     return {
-        "sha256": digest.sha256,
-        "size_bytes": digest.size_bytes,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
         "container": facts.container,
         "video_codec": facts.video_codec,
         "pixel_format": facts.pixel_format,
@@ -225,10 +278,10 @@ def _asset_columns(digest: FileDigest, reading: _Reading) -> dict[str, Any]:
         "height": facts.height,
         "rotation_degrees": facts.rotation_degrees,
         "frame_rate": facts.frame_rate,
-        "is_variable_frame_rate": reading.cadence.is_variable,
+        "is_variable_frame_rate": pictures.is_variable_frame_rate,
         "time_base": facts.time_base,
-        "duration_seconds": reading.duration_seconds,
-        "num_frames": reading.num_frames,
+        "duration_seconds": pictures.duration_seconds,
+        "num_frames": pictures.num_frames,
         "audio_codec": facts.audio_codec,
     }
 
@@ -243,16 +296,15 @@ def clip_id(asset_sha256: str, start_pts: int, end_pts: int, time_base: Fraction
     return digest_of({"asset_sha256": asset_sha256, **span})[:16]
 
 
-def _clip(asset_sha256: str, shot: Shot, reading: _Reading) -> NewClip:
-    pts_N = reading.vectors.pts_N
-    is_inside_N = (pts_N >= shot.start_pts) & (pts_N < shot.end_pts)
+def _clip(asset_sha256: str, shot: Shot, pictures: PicturesRead) -> NewClip:
+    textured = pictures.textured_pts
     return NewClip(
-        clip_id=clip_id(asset_sha256, shot.start_pts, shot.end_pts, reading.facts.time_base),
+        clip_id=clip_id(asset_sha256, shot.start_pts, shot.end_pts, pictures.facts.time_base),
         start_pts=shot.start_pts,
         end_pts=shot.end_pts,
         start_seconds=shot.start_seconds,
         end_seconds=shot.end_seconds,
-        num_textured_samples=int((is_inside_N & reading.vectors.is_textured_N).sum()),
+        num_textured_samples=bisect_left(textured, shot.end_pts) - bisect_left(textured, shot.start_pts),
     )
 
 

@@ -49,6 +49,31 @@ def write_footage(folder: Path, *names: str, seconds: int = 2) -> None:
         write_video(folder / name, moving_scene(seed, 12 * seconds, 96, 128), rate=12)
 
 
+def write_film(path: Path, seed: int, sound_K: NDArray[np.int16], rate: int) -> Path:
+    """Write a moving scene with an AAC track of `sound_K`, mono at `rate`, as long as the sound."""
+    import av
+
+    silent = path.with_name(f"silent-{path.name}")
+    write_video(silent, moving_scene(seed, 12 * len(sound_K) // rate, 96, 128), rate=12)
+    with av.open(str(silent)) as pictures, av.open(str(path), "w") as film:
+        video = film.add_stream_from_template(pictures.streams.video[0])
+        audio = film.add_stream("aac", rate=48_000)
+        assert isinstance(audio, av.AudioStream)
+        audio.layout = "mono"
+        for packet in pictures.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                film.mux(packet)
+        frame = av.AudioFrame.from_ndarray(sound_K[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(format=audio.codec_context.format, layout="mono", rate=48_000)
+        for resampled in (*resampler.resample(frame), *resampler.resample(None)):
+            film.mux(audio.encode(resampled))
+        film.mux(audio.encode(None))
+    silent.unlink()
+    return path
+
+
 def take_footage(project: Project, *paths: Path, reference: str | None = None) -> list[TakenFile]:
     """Ingest with the colour encoder and record the search as done."""
     encoder = ColourEncoder()

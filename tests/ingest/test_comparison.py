@@ -14,10 +14,14 @@ from db import queries
 from db.matches import matches_of
 from db.project import Project
 from db.records import MatchRecord
+from db.vocabularies import MatchTier
 from governance.bootstrap import bootstrap
 from ingest import comparison
 from ingest.comparison import compare_new_assets, num_waiting
-from ingest.matches import MatchSpan, detector_for
+from ingest.detectors import CAUTIOUS_DETECTOR
+from ingest.match_rows import merged
+from ingest.matches import MatchSpan
+from ingest.scoring import Evidence
 from tests.library import ColourEncoder, take_footage, write_footage
 from tests.media import moving_scene, write_video
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 IDENTITY = ColourEncoder.identity
 # Mean colours of any two pictures are much alike, so only very like ones may nominate each other.
-DETECTOR = dataclasses.replace(detector_for(IDENTITY), min_similarity=0.999)
+DETECTOR = dataclasses.replace(CAUTIOUS_DETECTOR, min_similarity=0.999)
 
 
 @pytest.fixture
@@ -115,8 +119,23 @@ def test_progress_counts_assets_batch_by_batch(
     assert done == [2, 1]
 
 
+_EVIDENCE = Evidence(
+    similarity=0.9,
+    num_votes=4,
+    coverage=1.0,
+    num_inliers=40,
+    texture=0.9,
+    motion=0.9,
+    overlap=1.0,
+    correlation=0.9,
+    is_moving=True,
+    speed=1.0,
+    pdq_distance=20.0,
+)
+
+
 def _span(
-    query: str, start: float, end: float, other_start: float, other_end: float, score: float
+    query: str, start: float, end: float, other_start: float, other_end: float, probability: float
 ) -> MatchSpan:
     return MatchSpan(
         query_sha256=query,
@@ -125,15 +144,18 @@ def _span(
         query_end_seconds=end,
         other_start_seconds=other_start,
         other_end_seconds=other_end,
-        score=score,
-        num_votes=4,
+        tier=MatchTier.VERIFIED,
+        probability=probability,
+        evidence=_EVIDENCE,
         speed=1.0,
         is_mirrored=False,
+        query_view=0,
+        other_view=0,
     )
 
 
 def _seconds(*spans: MatchSpan) -> list[tuple[float, float, float, float]]:
-    found = comparison._merged(comparison._found(span, {"a": 1, "b": 2}) for span in spans)
+    found = merged(comparison._found(span, {"a": 1, "b": 2}) for span in spans)
     return [(m.start_seconds, m.end_seconds, m.other_start_seconds, m.other_end_seconds) for m in found]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,13 +18,20 @@ from db.events import list_events
 from db.holdings import rejected_files
 from db.project import Project
 from db.records import AssetRecord
+from db.sounds import SoundRecord, sound_of
 from db.vocabularies import CollectionKind, Tri
 from governance.bootstrap import bootstrap
+from ingest import readers, reading, sound
+from ingest.chromaprint import SAMPLE_RATE, EngineMissing
 from ingest.digests import file_digest
+from ingest.errors import EncoderError
 from ingest.intake import Intake, TakenFile, clip_id, count_sources, take_in
+from ingest.readers import Opener
+from ingest.sound_store import SOUND_ENGINE_DIGEST
 from ingest.vectors import VectorStore
-from tests.library import ColourEncoder, take_footage, write_footage
-from tests.media import moving_scene, truncate_file, write_video
+from tests.ingest.test_sound import needs_engine, tones
+from tests.library import ColourEncoder, take_footage, write_film, write_footage
+from tests.media import flat_scene, moving_scene, truncate_file, write_video
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,12 +81,13 @@ def test_an_asset_carries_what_one_decode_pass_tells(project: Project, tmp_path:
 
 
 def test_pictures_between_the_rows_are_kept_for_the_comparison(project: Project, tmp_path: Path) -> None:
-    """Footage was scanned at 2 pictures a second, the comparison was measured with 8."""
+    """Footage was scanned at 2 pictures a second, the comparison was measured with 10."""
     path = write_video(tmp_path / "film.mp4", moving_scene(1, 48, 96, 128), rate=24)
     take_footage(project, path)
-    vectors = VectorStore(project.vectors).read(_asset(project, path).sha256, IDENTITY)
-    assert vectors.seconds_N.tolist() == [0.0, 0.5, 1.0, 1.5]
-    assert len(vectors.stills) == 12
+    store, sha256 = VectorStore(project.vectors), _asset(project, path).sha256
+    vectors = store.read(sha256, IDENTITY)
+    assert vectors.seconds_N[vectors.of_view(0)].tolist() == [0.0, 0.5, 1.0, 1.5]
+    assert len(store.stills(sha256, IDENTITY, 0).seconds_S) == 20
 
 
 def test_the_same_files_again_change_nothing(project: Project, tmp_path: Path) -> None:
@@ -132,7 +142,7 @@ def test_what_a_killed_command_left_undone_is_done_again(
         take_footage(project, path)
         store.path(sha256, IDENTITY).unlink()
     assert _intakes(take_footage(project, path)) == {"a.mp4": Intake.NEW}
-    assert store.read(sha256, IDENTITY).num_rows == 2
+    assert len(store.read(sha256, IDENTITY).of_view(0)) == 2
     assert _num_events(project, "asset.ingested") == 1
 
 
@@ -194,6 +204,119 @@ def test_a_full_disk_is_not_blamed_on_the_footage(
     assert _num_events(project, "file.rejected") == 0
     monkeypatch.undo()
     assert _intakes(take_footage(project, tmp_path / "footage")) == {"a.mp4": Intake.NEW}
+
+
+class _Deadly(ColourEncoder):
+    """An encoder whose process dies over red pictures."""
+
+    def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        if images[0][..., 0].min() > 200 > images[0][..., 1].max():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().embed(images)
+
+
+def _take_with_two(project: Project, *paths: Path, opener: Opener = ColourEncoder) -> list[TakenFile]:
+    with project.session() as session:
+        library = evidence.ensure_collection(session, evidence.LIBRARY, CollectionKind.LIBRARY)
+    taken = take_in(
+        project, paths, collection_id=library, encoder=ColourEncoder(), num_workers=2, opener=opener
+    )
+    return sorted(taken, key=lambda file: file.path)
+
+
+def test_several_processes_find_what_one_does(tmp_path: Path) -> None:
+    footage = tmp_path / "footage"
+    write_footage(footage, "a.mp4", "b.mp4", "d.mp4", seconds=1)
+    shutil.copyfile(footage / "a.mp4", footage / "c.mp4")
+    (footage / "broken.mp4").write_bytes(b"no video" * 100)
+    one, two = (bootstrap(tmp_path / name).project for name in ("one", "two"))
+    alone = [dataclasses.replace(file, asset_id=None) for file in take_footage(one, footage)]
+    together = _take_with_two(two, footage)
+    assert [dataclasses.replace(file, asset_id=None) for file in together] == sorted(
+        alone, key=lambda file: file.path
+    )
+    assert _intakes(together)["c.mp4"] is Intake.KNOWN
+    assert _num_events(two, "asset.ingested") == 3
+    for name in ("a.mp4", "b.mp4", "d.mp4"):
+        sha256 = file_digest(footage / name).sha256
+        one_has, two_has = (VectorStore(project.vectors).read(sha256, IDENTITY) for project in (one, two))
+        assert one_has.vectors_ND.tobytes() == two_has.vectors_ND.tobytes()
+    assert set(_intakes(_take_with_two(two, footage)).values()) == {Intake.KNOWN, Intake.REJECTED}
+
+
+def test_only_the_file_that_kills_its_reader_is_rejected(project: Project, tmp_path: Path) -> None:
+    """A decoder that crashed, or memory that ran out, ended the whole command."""
+    footage = tmp_path / "footage"
+    write_footage(footage, "a.mp4", "b.mp4", "z.mp4", seconds=1)
+    write_video(footage / "m.mp4", flat_scene((250, 10, 10), 12, 96, 128), rate=12)
+    files = {file.path.name: file for file in _take_with_two(project, footage, opener=_Deadly)}
+    assert (files["m.mp4"].intake, files["m.mp4"].code) == (Intake.REJECTED, "media.crashed")
+    assert "SIGKILL" in files["m.mp4"].detail
+    assert {files[name].intake for name in ("a.mp4", "b.mp4", "z.mp4")} == {Intake.NEW}
+
+
+def test_a_worker_with_another_encoder_does_not_serve(project: Project) -> None:
+    """Its vectors would lie where nobody looks for them."""
+    with pytest.raises(EncoderError, match="changed"):
+        readers._prepare(project.vectors, project.settings, ColourEncoder, "0" * 64)
+
+
+def _sound_on_record(project: Project, path: Path) -> SoundRecord | None:
+    with project.session() as session:
+        return sound_of(session, _asset(project, path).id, SOUND_ENGINE_DIGEST)
+
+
+@needs_engine
+def test_sound_is_fingerprinted_once(project: Project, tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", 1, tones(1, 6), SAMPLE_RATE)
+    (file,) = take_footage(project, path)
+    assert file.sound is not None
+    assert file.sound.code == ""
+    assert file.sound.num_items == pytest.approx(27, abs=2)
+    printed = reading.sound_store(project.vectors).read(_asset(project, path).sha256)
+    assert printed.num_items == file.sound.num_items
+    assert take_footage(project, path) == [dataclasses.replace(file, intake=Intake.KNOWN)]
+
+
+def test_a_film_without_sound_is_on_record_as_that(project: Project, tmp_path: Path) -> None:
+    write_footage(tmp_path / "footage", "a.mp4", seconds=1)
+    (file,) = take_footage(project, tmp_path / "footage")
+    assert file.sound is not None
+    assert file.sound.code == "sound.none"
+    found = _sound_on_record(project, file.path)
+    assert found is not None
+    assert found.code == "sound.none"
+
+
+@needs_engine
+@pytest.mark.parametrize("lack", ["engine", "file"])
+def test_a_known_asset_gets_the_fingerprint_it_lacks(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: str
+) -> None:
+    """What a machine without the library could not do is done on one that has it."""
+    path = write_film(tmp_path / "film.mp4", 1, tones(1, 5), SAMPLE_RATE)
+    if lack == "engine":
+        with monkeypatch.context() as missing:
+            missing.setattr(reading, "open_engine", _no_engine)
+            missing.setattr(sound, "open_engine", _no_engine)
+            (file,) = take_footage(project, path)
+            assert file.sound is not None
+            assert file.sound.code == "sound.engine_missing"
+            assert take_footage(project, path) == [dataclasses.replace(file, intake=Intake.KNOWN)]
+        assert _sound_on_record(project, path) is None
+    else:
+        take_footage(project, path)
+        reading.sound_store(project.vectors).path(_asset(project, path).sha256).unlink()
+    monkeypatch.setattr(reading, "scan_pictures", None)  # they are not decoded again
+    (file,) = take_footage(project, path)
+    assert file.intake is Intake.KNOWN
+    assert file.sound is not None
+    assert file.sound.code == ""
+    assert reading.sound_store(project.vectors).has(_asset(project, path).sha256)
+
+
+def _no_engine() -> None:
+    raise EngineMissing("the library is missing")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
