@@ -18,10 +18,14 @@ from db import holdings, queries
 from db.clock import rfc3339
 from db.decisions import current_decisions
 from db.files import path_of
+from db.project import Project
 from db.records import AssetEvidence, DecisionRecord, GrantRecord
 from db.terminal import clock_text
 from db.vocabularies import CollectionKind, Outcome
 from governance.clearance import MIN_COMPARED_ROWS, Comparison, clip_facts, grant_relied_on
+from ingest.detectors import measurement_of
+from ingest.encoders import EncoderIdentity
+from ingest.nomination import index_statement
 
 EXPIRY_NOTICE = dt.timedelta(days=30)
 
@@ -43,6 +47,23 @@ class Coverage:
     comparison: Comparison
     reference_sets: tuple[tuple[str, int, float], ...]
     """Name, number of assets, seconds."""
+    index_statement: str | None
+    """What an approximate index may leave out; None: every row was compared."""
+    measurement: Mapping[str, Any] | None
+    """What the detector was measured to find; None: nobody measured it, or there was no search."""
+
+    def miss_rate(self) -> str:
+        """Return in words how many copies the search misses."""
+        if self.measurement is None:
+            return "not measured: how many copies the search misses is not known (`cleartitle calibrate`)"
+        recall = self.measurement["recall"]
+        worst = min(self.measurement["recall_by_attack"], key=lambda row: row["recall"])
+        threshold = self.measurement["threshold"]
+        return (
+            f"misses {1 - recall['recall']:.1%} of disguised copies, at most {1 - recall['low']:.1%} with 95 % "
+            f"confidence (worst: {worst['name']}, {1 - worst['recall']:.0%}); threshold {threshold:.3f}; "
+            f"measured on {self.measurement['num_queries']} queries of {self.measurement['num_clips']} clips"
+        )
 
     def caveats(self) -> Iterator[str]:
         """Yield, in plain words, what this audit did not check."""
@@ -55,20 +76,31 @@ class Coverage:
         if self.reference_sets:
             yield "footage that was offered for a reference set and could not be read is in none of them"
         yield "persons, voices, music, places and marks in the picture or sound were not examined"
-        yield "sound was not compared"
+        yield "sound was compared only where a file has any and the fingerprinting library is installed"
+        yield "insets below a fifth of the frame, re-filmed screens and redrawn footage were not looked for"
+        if self.index_statement is not None:
+            yield self.index_statement
         yield "whether a rights holder really owns what a rights table says was not examined"
         yield "the documents named as evidence were hashed when the table was read, not opened or hashed again"
         yield "whether a policy was edited after it was applied: `clear` and `snapshot seal` notice that"
         yield "the footage on disk was not hashed again (`snapshot verify --media` does that)"
 
 
-def read_coverage(session: Session, comparison: Comparison) -> Coverage:
-    """Return what the search covered."""
+def read_coverage(session: Session, comparison: Comparison, project: Project) -> Coverage:
+    """Return what the search covered, and how well it is known to find copies."""
     sizes = queries.collection_sizes(session)
     sets = tuple(
         (name, count, seconds) for name, kind, count, seconds in sizes if kind is CollectionKind.REFERENCE
     )
-    return Coverage(comparison, sets)
+    if comparison.encoder_digest is None or comparison.detector_digest is None:
+        return Coverage(comparison, sets, None, None)
+    identity = EncoderIdentity(**queries.encoder_columns(session, comparison.encoder_digest))  # type: ignore[arg-type]
+    return Coverage(
+        comparison,
+        sets,
+        index_statement(project, identity),
+        measurement_of(comparison.detector_digest, project.calibrations),
+    )
 
 
 def list_findings(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from db.files import path_of
 from db.project import Project
 from db.records import AssetEvidence, ClipRecord, GrantRecord, MatchRecord
 from db.vocabularies import Outcome
-from governance.copies import copies_in
+from governance.copies import copies_in, sound_copies_in, unsure_in
 from governance.facts import Facts, MatchFacts, MediaFacts, grant_facts
 from governance.policy import Policy, PolicyDecision, decide
 
@@ -220,14 +220,19 @@ def match_facts(clip: ClipRecord, evidence: AssetEvidence, comparison: Compariso
     unclaimed = [match for match in overlapping if is_unclaimed_copy(match, evidence)]
     same_holder = [match for match in overlapping if _is_of_same_holder(match, evidence)]
     other_terms = [match for match in same_holder if has_other_terms(match, evidence)]
+    unsure = [match for match in _on(clip, unsure_in(evidence)) if _is_of_others(match, evidence)]
+    sounds = [match for match in _on(clip, sound_copies_in(evidence)) if _is_of_others(match, evidence)]
     competing = max(len({_terms(grant) for grant in evidence.claims}) - 1, 0)
     return MatchFacts(
         compared=is_compared(clip, evidence, comparison),
+        detector=comparison.detector_digest or "",
         num_reference_copies=len(references) + len(evidence.exact_reference_sets),
         reference_sets=tuple(sorted(sets)),
         num_title_conflicts=len(conflicts) + competing,
         num_unclaimed_copies=len(unclaimed),
         num_other_terms_copies=len(other_terms),
+        num_unsure_copies=len(unsure),
+        num_reference_sounds=len(sounds),
         num_same_holder_copies=len(same_holder) - len(other_terms),
     )
 
@@ -239,10 +244,25 @@ def is_compared(clip: ClipRecord, evidence: AssetEvidence, comparison: Compariso
 
 
 def matches_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecord]:
-    """Yield the matches that share seconds with a clip."""
-    for match in copies_in(evidence):
+    """Yield the copies that share seconds with a clip."""
+    return _on(clip, copies_in(evidence))
+
+
+def less_than_copies_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecord]:
+    """Yield what else the search says of a clip's seconds: pictures that are alike, the same scene, the same sound."""
+    return _on(clip, (match for match in evidence.matches if not match.is_copy))
+
+
+def _on(clip: ClipRecord, matches: Iterable[MatchRecord]) -> Iterator[MatchRecord]:
+    for match in matches:
         if match.start_seconds < clip.end_seconds and match.end_seconds > clip.start_seconds:
             yield match
+
+
+def _is_of_others(match: MatchRecord, evidence: AssetEvidence) -> bool:
+    """Return whether the other side is forbidden, or somebody else's, or nobody's as far as is known."""
+    is_mine = _is_of_same_holder(match, evidence)
+    return bool(match.other_collections) or (match.is_other_in_library and not is_mine)
 
 
 def is_title_conflict(match: MatchRecord, evidence: AssetEvidence) -> bool:

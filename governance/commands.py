@@ -22,16 +22,18 @@ from db.terminal import (
     say_json,
     say_table,
 )
+from db.vocabularies import MatchKind
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.holdings import Holding
-    from db.records import DecisionRecord
+    from db.records import DecisionRecord, MatchRecord
     from governance.audit import Finding
     from governance.explain import Explanation
 
 _SHOWN_FINDINGS = 20
+_SAME_SPEED = 0.01
 
 
 @click.command()
@@ -121,7 +123,7 @@ def audit(
         policy = policy_name or next(iter(decided_policies(session)), None)
         holdings = list_holdings(session, policy or "")
         findings = list(list_findings(session, policy, comparison, now=utc_now()))
-        coverage = read_coverage(session, comparison)
+        coverage = read_coverage(session, comparison, project)
         if table is not None:
             _export(session, policy, table)
     if as_json:
@@ -150,7 +152,14 @@ def _audit_json(policy: str | None, holdings: list[Holding], findings: list[Find
     sets = [{"name": name, "num_assets": n, "duration_seconds": s} for name, n, s in coverage.reference_sets]
     not_checked = list(coverage.caveats())
     say_json(
-        {"kind": "coverage", "reference_sets": sets, "not_checked": not_checked} | vars(coverage.comparison)
+        {
+            "kind": "coverage",
+            "reference_sets": sets,
+            "not_checked": not_checked,
+            "miss_rate": coverage.miss_rate(),
+            "measurement": coverage.measurement,
+        }
+        | vars(coverage.comparison)
     )
 
 
@@ -189,6 +198,8 @@ def _print_findings(findings: list[Finding], limit: int | None) -> None:
 def _print_coverage(coverage: Any) -> None:
     heading("Compared with")
     say(f"encoder: {coverage.comparison.encoder_name or 'none'}")
+    if coverage.comparison.detector_digest is not None:
+        say_field("detector", f"{coverage.comparison.detector_digest[:16]}: {coverage.miss_rate()}")
     for name, count, seconds in coverage.reference_sets:
         say(f"reference set {name}: {count} files, {clock_text(seconds)}")
     heading("Not checked")
@@ -288,6 +299,14 @@ def _fact(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _how(match: MatchRecord) -> str:
+    """Say how a match was established, and what was done to the footage."""
+    words = [match.tier.value if match.kind is MatchKind.PICTURE else "sound"]
+    words += ["mirrored"] if match.is_mirrored else []
+    words += [f"{match.speed:.2f}x"] if abs(match.speed - 1) > _SAME_SPEED else []
+    return ", ".join(words)
+
+
 def _print_matches(explanation: Explanation) -> None:
     from governance.clearance import is_compared
 
@@ -300,13 +319,14 @@ def _print_matches(explanation: Explanation) -> None:
             f"{clock_text(item.match.start_seconds)} - {clock_text(item.match.end_seconds)}",
             f"{clock_text(item.match.other_start_seconds)} - {clock_text(item.match.other_end_seconds)}",
             f"{item.match.score:.2f}",
+            _how(item.match),
             item.role,
             item.other_path,
         )
         for item in explanation.matches
     ]
     if rows:
-        say_table(("here", "there", "score>", "role", "other side"), rows)
+        say_table(("here", "there", "score>", "how sure", "role", "other side"), rows)
     for name in explanation.evidence.exact_reference_sets:
         say(f"the very same bytes are in reference set {name}")
     if not rows and not explanation.evidence.exact_reference_sets:

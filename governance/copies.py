@@ -5,19 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 
 from db.records import AssetEvidence, MatchRecord
+from db.vocabularies import MatchKind, MatchTier
 
 
 def copies_in(evidence: AssetEvidence) -> tuple[MatchRecord, ...]:
-    """Return an asset's matches, and the copies of reference footage that only the footage in between shows."""
+    """Return an asset's copied pictures, and the copies of reference footage that only the footage in between shows."""
+    copies = [match for match in evidence.matches if match.is_copy]
     added: list[MatchRecord] = []
-    for near in evidence.matches:
+    for near in copies:
         for far in evidence.reference_matches.get(near.other_id, ()):
-            if far.other_id == near.asset_id or not _share_seconds(near, far):
+            if not far.is_copy or far.other_id == near.asset_id or not _share_seconds(near, far):
                 continue
             seen = _seen_through(near, far)
-            if not any(_is_same_copy(seen, known) for known in (*evidence.matches, *added)):
+            if not any(_is_same_copy(seen, known) for known in (*copies, *added)):
                 added.append(seen)
-    return (*evidence.matches, *added)
+    return (*copies, *added)
+
+
+def unsure_in(evidence: AssetEvidence) -> tuple[MatchRecord, ...]:
+    """Return the matches of pictures that may be copies, where no copy of the same footage covers the seconds."""
+    copies = [match for match in evidence.matches if match.is_copy]
+    return tuple(
+        match
+        for match in evidence.matches
+        if match.kind is MatchKind.PICTURE
+        and match.tier is MatchTier.CANDIDATE
+        and not any(_is_same_copy(match, copy) for copy in copies)
+    )
+
+
+def sound_copies_in(evidence: AssetEvidence) -> tuple[MatchRecord, ...]:
+    """Return the matches of sound."""
+    return tuple(match for match in evidence.matches if match.kind is MatchKind.SOUND)
 
 
 def _share_seconds(near: MatchRecord, far: MatchRecord) -> bool:

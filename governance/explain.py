@@ -16,7 +16,14 @@ from db.errors import ConfigError
 from db.files import path_of, path_text
 from db.grants import grant_content
 from db.records import AssetEvidence, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
-from governance.clearance import Comparison, is_compared, is_title_conflict, is_unclaimed_copy, matches_on
+from governance.clearance import (
+    Comparison,
+    is_compared,
+    is_title_conflict,
+    is_unclaimed_copy,
+    less_than_copies_on,
+    matches_on,
+)
 from governance.facts import grant_facts
 
 _MIN_PREFIX = 4
@@ -114,7 +121,9 @@ def explain_clip(session: Session, clip: ClipRecord, comparison: Comparison) -> 
         clip=clip,
         evidence=evidence,
         decisions=tuple(_with_own_term(decision) for decision in decisions_on_clip(session, clip.id)),
-        matches=_explained(session, list(matches_on(clip, evidence)), evidence),
+        matches=_explained(
+            session, [*matches_on(clip, evidence), *less_than_copies_on(clip, evidence)], evidence
+        ),
         comparison=comparison,
     )
 
@@ -176,8 +185,13 @@ def _match_json(item: ExplainedMatch) -> dict[str, Any]:
         "end_seconds": match.end_seconds,
         "other_start_seconds": match.other_start_seconds,
         "other_end_seconds": match.other_end_seconds,
+        "kind": match.kind.value,
+        "tier": match.tier.value,
         "score": match.score,
         "num_votes": match.num_votes,
+        "speed": match.speed,
+        "is_mirrored": match.is_mirrored,
+        "evidence": dict(match.evidence),
     }
 
 

@@ -79,6 +79,8 @@ class MatchFacts:
 
     compared: bool = False
     """The search covers this file. False: nothing is known, whatever the numbers below say."""
+    detector: str = ""
+    """Digest of the detector that the search was made with; empty if there was none."""
     num_reference_copies: int = 0
     """Copied spans of footage that we must not contain."""
     reference_sets: tuple[str, ...] = ()
@@ -89,6 +91,10 @@ class MatchFacts:
     """Copied spans of footage in the library for which nobody's grant is in force: whose it is, is not known."""
     num_other_terms_copies: int = 0
     """Copied spans of footage in the library of the same holder under other terms: which hold, is not known."""
+    num_unsure_copies: int = 0
+    """Spans that may be copies of footage in reference sets or under another title: alike, but not surely the same."""
+    num_reference_sounds: int = 0
+    """Spans whose sound is that of footage we must not contain, or of footage in the library under another title."""
     num_same_holder_copies: int = 0
     """Copied spans of footage in the library of the same holder under the same terms."""
 

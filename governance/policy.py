@@ -26,8 +26,9 @@ MAX_RULES = 200
 
 _POLICY_KEYS = {"schema", "name", "version", "title", "about", "require", "rules"}
 _REQUIRED_POLICY_KEYS = ("schema", "name", "version", "title", "rules")
-_REQUIRE_KEYS = {"purpose", "use"}
+_REQUIRE_KEYS = {"purpose", "use", "detector"}
 _RULE_KEYS = {"id", "effect", "when", "code", "because", "remedy"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
 
@@ -66,6 +67,8 @@ class Policy:
     """The purpose that the facts must state; empty if the policy serves any."""
     use: Use | None
     """The use that a grant must permit, if it lists permitted uses."""
+    detector: str
+    """Digest of the detector that the near-duplicate search must have been made with; empty if any will do."""
     rules: tuple[Rule, ...]
     digest: str
     """SHA-256 of the file's bytes."""
@@ -114,7 +117,7 @@ def parse_policy(data: bytes, source: str) -> Policy:
     _check_keys(document, _POLICY_KEYS, _REQUIRED_POLICY_KEYS, source)
     if document["schema"] != SCHEMA_VERSION or document["schema"] is True:
         raise PolicyError(f"{source}: schema is {document['schema']!r}, this version reads {SCHEMA_VERSION}")
-    purpose, use = _requirements(document.get("require"), f"{source}: require")
+    purpose, use, detector = _requirements(document.get("require"), f"{source}: require")
     return Policy(
         name=_matching(_ID, document["name"], f"{source}: name", "lower-case words joined by hyphens"),
         version=_text(document["version"], f"{source}: version"),
@@ -122,6 +125,7 @@ def parse_policy(data: bytes, source: str) -> Policy:
         about=_text(document["about"], f"{source}: about") if "about" in document else "",
         purpose=purpose,
         use=use,
+        detector=detector,
         rules=_rules(document["rules"], source),
         digest=sha256_hex(data),
         source=source,
@@ -173,6 +177,13 @@ def _unmet_requirements(policy: Policy, facts: Facts) -> list[Reason]:
         because = f"The grant lists the uses that it permits, and {policy.use.value} is not among them."
         remedy = "Ask the rights holder to extend the grant to this use, and record the new grant."
         unmet.append(Reason("require-use", Effect.EXCLUDE, "grant.use_not_permitted", because, remedy))
+    if policy.detector and facts.matches.detector != policy.detector:
+        because = (
+            f"The search for copies was not made with the detector {policy.detector[:16]}, "
+            "which was calibrated for this policy."
+        )
+        remedy = "Ingest again, which searches with the project's calibrated detector, or calibrate again."
+        unmet.append(Reason("require-detector", Effect.HOLD, "match.other_detector", because, remedy))
     return unmet
 
 
@@ -247,18 +258,23 @@ def _condition(value: Any, place: str) -> Condition:
         raise PolicyError(f"{place}: {exc}", hint=exc.hint) from exc
 
 
-def _requirements(value: Any, place: str) -> tuple[str, Use | None]:
+def _requirements(value: Any, place: str) -> tuple[str, Use | None, str]:
     if value is None:
-        return "", None
+        return "", None, ""
     require = _mapping(value, place)
     _check_keys(require, _REQUIRE_KEYS, (), place)
     purpose = (
         _matching(_ID, require["purpose"], f"{place}: purpose", "one word") if "purpose" in require else ""
     )
+    detector = (
+        _matching(_SHA256, require["detector"], f"{place}: detector", "64 lower-case hex digits")
+        if "detector" in require
+        else ""
+    )
     if "use" not in require:
-        return purpose, None
+        return purpose, None, detector
     try:
-        return purpose, Use(require["use"])
+        return purpose, Use(require["use"]), detector
     except ValueError as exc:
         known = ", ".join(Use)
         raise PolicyError(f"{place}: use is {require['use']!r}", hint=f"uses are: {known}") from exc

@@ -44,7 +44,7 @@ def codes(project: Project, name: str) -> set[str]:
 
 def caveats(project: Project) -> str:
     with project.session() as session:
-        return "; ".join(read_coverage(session, present_comparison(project)).caveats())
+        return "; ".join(read_coverage(session, present_comparison(project), project).caveats())
 
 
 def test_a_library_that_was_decided_today_has_no_stale_or_missing_decisions(library: Project) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from db.records import AssetEvidence
+from db.vocabularies import MatchKind, MatchTier
 from governance.clearance import MIN_COMPARED_ROWS, clip_facts, grant_relied_on, match_facts
 from governance.facts import Facts, MatchFacts
-from ingest.matches import LITE0_DETECTOR, OPEN_CLIP_DETECTOR, Detector
+from ingest.detectors import CAUTIOUS_DETECTOR, STARTING_DETECTOR
+from ingest.scoring import Detector
 from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence, grant, match
 
 
@@ -77,7 +79,7 @@ def test_a_file_with_fewer_samples_than_a_match_needs_is_not_called_compared() -
     assert _matches(evidence(num_textured_rows=MIN_COMPARED_ROWS)).compared
 
 
-@pytest.mark.parametrize("detector", [LITE0_DETECTOR, OPEN_CLIP_DETECTOR])
+@pytest.mark.parametrize("detector", [STARTING_DETECTOR, CAUTIOUS_DETECTOR])
 def test_the_fewest_samples_are_those_of_every_detector(detector: Detector) -> None:
     assert detector.min_samples == MIN_COMPARED_ROWS
 
@@ -93,6 +95,48 @@ def test_two_holders_without_a_name_are_not_the_same_holder() -> None:
     copy = match(0.0, 5.0, is_other_in_library=True)
     found = evidence(claims=(grant(""),), matches=(copy,), other_claims={2: (grant(""),)})
     assert (_matches(found).num_title_conflicts, _matches(found).num_same_holder_copies) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"other_collections": ("films",)},
+        {"is_other_in_library": True, "other_claims": {2: (grant("Another holder"),)}},
+        {"is_other_in_library": True, "other_claims": {2: ()}},
+    ],
+)
+def test_what_may_be_a_copy_of_somebody_elses_footage_is_unsure(other: dict[str, Any]) -> None:
+    claims = other.pop("other_claims", {})
+    alike = match(0.0, 5.0, tier=MatchTier.CANDIDATE, **other)
+    found = _matches(evidence(matches=(alike,), other_claims=claims))
+    assert found.num_unsure_copies == 1
+    assert (found.num_reference_copies, found.num_title_conflicts, found.num_unclaimed_copies) == (0, 0, 0)
+
+
+def test_an_unsure_match_of_a_pair_that_is_a_copy_there_says_nothing_more() -> None:
+    copy = match(0.0, 5.0, other_collections=("films",))
+    alike = dataclasses.replace(copy, tier=MatchTier.CANDIDATE, start_seconds=0.5)
+    found = _matches(evidence(matches=(copy, alike)))
+    assert (found.num_reference_copies, found.num_unsure_copies) == (1, 0)
+
+
+def test_the_same_scene_filmed_again_is_no_copy() -> None:
+    scene = match(0.0, 5.0, tier=MatchTier.SAME_SCENE, other_collections=("films",))
+    found = _matches(evidence(matches=(scene,)))
+    assert (found.num_reference_copies, found.num_unsure_copies) == (0, 0)
+
+
+def test_the_sound_of_a_reference_film_is_counted_apart_from_its_pictures() -> None:
+    sound = match(0.0, 5.0, kind=MatchKind.SOUND, other_collections=("films",))
+    found = _matches(evidence(matches=(sound,)))
+    assert (found.num_reference_copies, found.num_reference_sounds) == (0, 1)
+
+
+def test_a_copy_is_not_seen_through_footage_that_is_only_alike() -> None:
+    alike = match(0.0, 5.0, tier=MatchTier.SAME_SCENE, is_other_in_library=True)
+    behind = match(0.0, 5.0, asset_id=2, other_id=3, other_collections=("films",))
+    found = evidence(matches=(alike,), other_claims={2: (grant(),)}, reference_matches={2: (behind,)})
+    assert _matches(found).num_reference_copies == 0
 
 
 def test_nothing_is_compared_while_a_reference_asset_waits() -> None:

@@ -11,7 +11,7 @@ from db.clock import utc_now
 from db.decisions import current_decisions
 from db.project import Project
 from db.queries import asset_paths
-from db.vocabularies import Outcome
+from db.vocabularies import MatchKind, MatchTier, Outcome
 from governance.bootstrap import bootstrap
 from governance.clearance import clear_library, present_comparison
 from governance.policy_files import find_policy_file
@@ -70,7 +70,12 @@ def record_match(project: Project, one: int, other: int, *, seconds: tuple[float
             "other_start_seconds": start,
             "other_end_seconds": end,
             "score": 0.95,
+            "kind": MatchKind.PICTURE,
+            "tier": MatchTier.VERIFIED,
             "num_votes": 4,
+            "speed": 1.0,
+            "is_mirrored": False,
+            "evidence": {},
         }
         return evidence.add_matches(session, [row])
 

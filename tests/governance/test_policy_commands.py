@@ -23,7 +23,7 @@ def run(*arguments: str) -> tuple[str, str]:
 
 def test_shipped_policies_pass(tmp_path: Path) -> None:
     stdout, stderr = run("test", "--project", str(tmp_path))
-    assert stdout == "commercial-training: 32 of 32 cases passed\nresearch-only: 33 of 33 cases passed\n"
+    assert stdout == "commercial-training: 34 of 34 cases passed\nresearch-only: 35 of 35 cases passed\n"
     assert stderr == ""
 
 
