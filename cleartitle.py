@@ -39,7 +39,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _COMMANDS = {
     "init": ("governance.commands", "init", "Create or migrate a project folder."),
     "ingest": ("ingest.commands", "ingest", "Take footage in, with its rights."),
-    "encoder": ("ingest.commands", "encoder", "Show or fetch the frame encoder."),
+    "calibrate": ("governance.calibrate_command", "calibrate", "Measure the detector on your footage."),
+    "find": ("ingest.find_command", "find", "Where a clip occurs, with pictures side by side."),
+    "index": ("ingest.index_commands", "index", "Build and check the index of a large library."),
+    "encoder": ("ingest.encoder_commands", "encoder", "Show, fetch or fit the frame encoder."),
     "clear": ("governance.commands", "clear", "Decide every clip under a policy."),
     "audit": ("governance.commands", "audit", "What is in the library, and what is wrong with it."),
     "why": ("governance.commands", "why", "Why a clip is in or out."),
