@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.torch_flat import nearest_rows
+from ingest.index.torch_flat import nearest_rows
 
 if TYPE_CHECKING:
     import torch

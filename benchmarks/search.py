@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.index_identity import IndexIdentity
-from ingest.index_kind import IndexKind, KindName, compressed_kind
-from ingest.index_rows import IndexRows
-from ingest.sharded_index import ShardedIndex
-from ingest.shards import add_shard, train
+from ingest.index.identity import IndexIdentity
+from ingest.index.kind import IndexKind, KindName, compressed_kind
+from ingest.index.rows import IndexRows
+from ingest.index.sharded import ShardedIndex
+from ingest.index.shards import add_shard, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

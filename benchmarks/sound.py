@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from db.errors import Error
-from ingest.chromaprint import HOP_SECONDS, SAMPLE_RATE
 from ingest.container import opened_video
 from ingest.digests import file_digest
-from ingest.sound import SoundFingerprint, SoundPrinter, read_sound
-from ingest.sound_matches import SoundSpan, find_sound_matches
-from ingest.sound_samples import SoundTrack
-from ingest.sound_store import SoundStore
+from ingest.sound.chromaprint import HOP_SECONDS, SAMPLE_RATE
+from ingest.sound.matches import SoundSpan, find_sound_matches
+from ingest.sound.prints import SoundFingerprint, SoundPrinter, read_sound
+from ingest.sound.samples import SoundTrack
+from ingest.sound.store import SoundStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

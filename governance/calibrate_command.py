@@ -25,8 +25,8 @@ from db.terminal import (
 
 if TYPE_CHECKING:
     from db.project import Project
-    from ingest.attack_bases import Base
-    from ingest.attack_suite import AttackSuite
+    from ingest.attacks.bases import Base
+    from ingest.attacks.suite import AttackSuite
 
 _PRECISION = click.FloatRange(min=0.5, max=1.0)
 
@@ -120,7 +120,7 @@ def _survey(
     """Return the clips to work with and, by reason, how many of the files cannot be used."""
     from random import Random
 
-    from ingest.attack_bases import Base, survey_bases
+    from ingest.attacks.bases import Base, survey_bases
     from ingest.calibrate import bases_of
     from ingest.sources import SourceFile, walk_sources
 
@@ -157,7 +157,7 @@ def _measured(
     workers: int | None,
     refused: Counter[str],
 ) -> tuple[Any, Any, dict[str, Any]]:
-    from ingest.attack_suite import plan_suite
+    from ingest.attacks.suite import plan_suite
     from ingest.calibrate import Workplace, judge_suite
     from ingest.calibrate import calibrate as fit
     from ingest.compute import choose_compute

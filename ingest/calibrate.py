@@ -1,6 +1,6 @@
 """Calibrate: how sure a detector is, and how much it misses, measured on the user's own footage.
 
-Copies of the footage are made by many kinds of attack (`ingest.attack_suite`), hidden among footage that is not in the
+Copies of the footage are made by many kinds of attack (`ingest.attacks.suite`), hidden among footage that is not in the
 references, and put to the detector. What it saw of every pair trains the probability; each pair is judged by a model
 that has not learnt from its content, and on those judgements the threshold and the recall rest.
 """
@@ -15,9 +15,9 @@ from typing import Any
 
 from db.canonical import digest_of
 from db.errors import ConfigError
-from ingest.attack_bases import Base
-from ingest.attack_corpus import Unwritten, Written, write_queries, write_references
-from ingest.attack_suite import AttackSuite, PlannedQuery, PlannedReference, Relation, Role, relation_of
+from ingest.attacks.bases import Base
+from ingest.attacks.corpus import Unwritten, Written, write_queries, write_references
+from ingest.attacks.suite import AttackSuite, PlannedQuery, PlannedReference, Relation, Role, relation_of
 from ingest.calibration import (
     cross_fitted_probabilities,
     fit_logistic,

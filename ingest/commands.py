@@ -147,7 +147,7 @@ def _claim(
 
 def _compare(project: Project, identity: EncoderIdentity, detector: Detector) -> _Found:
     from ingest.comparison import compare_new_assets, num_waiting
-    from ingest.sound_comparison import compare_new_sounds, num_sounds_waiting
+    from ingest.sound.comparison import compare_new_sounds, num_sounds_waiting
 
     with progress("finding copies", num_waiting(project, identity, detector)) as advance:
         num_pictures = compare_new_assets(project, identity, detector, on_progress=advance)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from db.project import Project
     from ingest.encoders import EncoderIdentity
-    from ingest.index_kind import IndexKind, KindName
-    from ingest.index_manifest import IndexManifest
-    from ingest.index_rows import IndexRows
+    from ingest.index.kind import IndexKind, KindName
+    from ingest.index.manifest import IndexManifest
+    from ingest.index.rows import IndexRows
     from ingest.nomination import LibraryIndex
     from ingest.vectors import VectorStore
 
@@ -95,7 +95,7 @@ def verify(*, project_dir: Path) -> None:
     Example: cleartitle index verify
     """
     from ingest.errors import EncoderError
-    from ingest.shards import verify_index
+    from ingest.index.shards import verify_index
 
     folder = _existing(*_opened(project_dir))
     try:
@@ -140,7 +140,7 @@ def _embedded(project: Project, identity: EncoderIdentity) -> list[str]:
 
 
 def _existing(project: Project, identity: EncoderIdentity) -> Path:
-    from ingest.index_manifest import is_index
+    from ingest.index.manifest import is_index
     from ingest.nomination import index_folder
 
     folder = index_folder(project, identity)
@@ -156,8 +156,8 @@ def _build(
     assets: Sequence[str],
     kind_name: str | None,
 ) -> None:
+    from ingest.index.shards import assets_of, build_index
     from ingest.nomination import estimated_rows
-    from ingest.shards import assets_of, build_index
     from ingest.vectors import VectorStore
 
     folder, store = library_index.folder, VectorStore(project.vectors)
@@ -184,7 +184,7 @@ def _build(
 def _standing(library_index: LibraryIndex) -> IndexManifest | None:
     """Return the manifest of an index that can be gone on with; one that cannot is deleted."""
     from ingest.errors import EncoderError
-    from ingest.index_manifest import check_sizes, shard_folder
+    from ingest.index.manifest import check_sizes, shard_folder
 
     if not library_index.is_there:
         return None
@@ -215,7 +215,7 @@ def _indexed_dim(library_index: LibraryIndex, identity: EncoderIdentity) -> int:
 
 def _wanted_kind(name: str | None, standing: IndexKind | None, num_rows: int, dim: int) -> IndexKind:
     """Return the kind to build: the one that stands, unless another is asked for or it outgrew exact search."""
-    from ingest.index_kind import EXACT_ROWS, IndexKind, choose_kind, compressed_kind
+    from ingest.index.kind import EXACT_ROWS, IndexKind, choose_kind, compressed_kind
 
     if name is None:
         has_outgrown = standing is not None and standing.is_exact and num_rows > EXACT_ROWS
@@ -230,7 +230,7 @@ def _reader(
     store: VectorStore, identity: EncoderIdentity, present: frozenset[str], advance: Callable[[int], None]
 ) -> Callable[[Sequence[str]], Iterator[IndexRows]]:
     """Return what reads the rows of assets from the store and tells how many assets were read for the first time."""
-    from ingest.index_rows import IndexRows
+    from ingest.index.rows import IndexRows
 
     seen = set(present)
 
@@ -253,8 +253,8 @@ def _reader(
 
 def _merge_small(folder: Path, rows_per_shard: int) -> None:
     """Make one shard of the smallest once there are many: every build adds one, and each is searched by itself."""
-    from ingest.index_manifest import read_manifest
-    from ingest.shards import merge_shards
+    from ingest.index.manifest import read_manifest
+    from ingest.index.shards import merge_shards
 
     small = [shard for shard in read_manifest(folder).shards if shard.num_rows < rows_per_shard // 2]
     if len(small) <= _MAX_SMALL_SHARDS:
@@ -268,7 +268,7 @@ def _merge_small(folder: Path, rows_per_shard: int) -> None:
 
 
 def _report(project: Project, identity: EncoderIdentity, *, as_json: bool) -> None:
-    from ingest.index_manifest import is_index
+    from ingest.index.manifest import is_index
     from ingest.nomination import index_folder
 
     folder = index_folder(project, identity)
@@ -287,9 +287,9 @@ def _report(project: Project, identity: EncoderIdentity, *, as_json: bool) -> No
 
 def _facts(project: Project, identity: EncoderIdentity, folder: Path) -> dict[str, Any]:
     from ingest.errors import EncoderError
-    from ingest.index_manifest import read_manifest
+    from ingest.index.manifest import read_manifest
+    from ingest.index.shards import assets_of
     from ingest.nomination import index_of, index_statement
-    from ingest.shards import assets_of
 
     manifest, present, embedded = read_manifest(folder), assets_of(folder), set(_embedded(project, identity))
     num_bytes = sum(file.size_bytes for shard in manifest.shards for file in shard.files.values())

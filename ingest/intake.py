@@ -42,7 +42,7 @@ from ingest.reading import (
     unread,
 )
 from ingest.shots import Shot
-from ingest.sound_store import SOUND_ENGINE_DIGEST
+from ingest.sound.store import SOUND_ENGINE_DIGEST
 from ingest.sources import SkippedFile, SourceFile, walk_sources
 from ingest.vectors import VectorStore
 

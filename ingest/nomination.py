@@ -1,9 +1,9 @@
 """Nomination: which frames of a library are alike enough to frames of a query for the pictures to be compared.
 
 Two ways lead to the same hits. The exact one compares a batch of query rows with every stored row; that is fine up to
-about 20 million rows. Above, an index (`ingest.shards`) names rows that may be alike, and those are scored again with
-the stored vectors, so that a score never depends on how its pair was found: an approximate index can miss a pair, but
-not invent one. Assets that the index does not hold yet are compared exactly as well.
+about 20 million rows. Above, an index (`ingest.index.shards`) names rows that may be alike, and those are scored again
+with the stored vectors, so that a score never depends on how its pair was found: an approximate index can miss a pair,
+but not invent one. Assets that the index does not hold yet are compared exactly as well.
 
 Shapes: Q query rows, D dimensions, P pairs, H hits.
 """
@@ -25,14 +25,14 @@ from db.canonical import digest_of
 from ingest.alignment import PairHits, expand_runs
 from ingest.borders import FRAME_RULES
 from ingest.errors import EncoderError
-from ingest.index import FrameIndex
-from ingest.index_identity import IndexIdentity
-from ingest.index_kind import EXACT_ROWS
-from ingest.index_manifest import check_sizes, is_index, read_manifest
+from ingest.index.exact import FrameIndex
+from ingest.index.identity import IndexIdentity
+from ingest.index.kind import EXACT_ROWS
+from ingest.index.manifest import check_sizes, is_index, read_manifest
+from ingest.index.recall import NEIGHBOURS, NOMINATIONS
+from ingest.index.sharded import ShardedIndex
+from ingest.index.shards import assets_of
 from ingest.normalization import Normalization, load_normalization
-from ingest.recall import NEIGHBOURS, NOMINATIONS
-from ingest.sharded_index import ShardedIndex
-from ingest.shards import assets_of
 from ingest.vectors import VectorStore
 from ingest.views import VIEW_RULES
 
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from db.project import Project
     from ingest.encoders import EncoderIdentity
-    from ingest.index_identity import Vectors
-    from ingest.index_manifest import IndexManifest
-    from ingest.sharded_index import Nominations
+    from ingest.index.identity import Vectors
+    from ingest.index.manifest import IndexManifest
+    from ingest.index.sharded import Nominations
     from ingest.vectors import VectorBlock
 
 _logger = logging.getLogger(__name__)
@@ -319,7 +319,7 @@ def _positions(rows: VectorBlock, pairs: NDArray[np.void]) -> NDArray[np.int64]:
 def _scores(
     queries_QD: Vectors, query_P: NDArray[np.int64], rows_ND: Vectors, row_P: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return inner products as exact search gives them (`ingest.index`)."""
+    """Return inner products as exact search gives them (`ingest.index.exact`)."""
     score_P = np.empty(len(query_P), dtype=np.float32)
     for start in range(0, len(query_P), _SCORED_PAIRS):
         part = slice(start, start + _SCORED_PAIRS)

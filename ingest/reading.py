@@ -15,15 +15,15 @@ from pathlib import Path
 from db.project import Settings
 from db.vocabularies import Tri
 from ingest.cadence import CadenceMeter
-from ingest.chromaprint import EngineMissing, open_engine
 from ingest.embedding import VectorsBuilder, scan_pictures
 from ingest.encoders import Encoder
 from ingest.errors import MediaError
 from ingest.frames import ScannedFrame
 from ingest.probe import MediaFacts, probe
 from ingest.shots import Shot, ShotCutter
-from ingest.sound import SoundNotCompared, read_sound
-from ingest.sound_store import SoundStore
+from ingest.sound.chromaprint import EngineMissing, open_engine
+from ingest.sound.prints import SoundNotCompared, read_sound
+from ingest.sound.store import SoundStore
 from ingest.vectors import VectorStore
 
 Stamp = tuple[int, int, int, int]

@@ -168,7 +168,7 @@ def _write_footage(footage: Path, reference: Path) -> None:
 
 
 def _disguise(source: Path, destination: Path) -> None:
-    from ingest.attacks import Caption, Crop, Mirror, Reencode, Resize, write_copy
+    from ingest.attacks.copies import Caption, Crop, Mirror, Reencode, Resize, write_copy
 
     write_copy(
         source,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from db.errors import ConfigError
-from ingest.attack_bases import Base, survey_bases
-from ingest.attack_recipes import AttackKind
-from ingest.attack_suite import (
+from ingest.attacks.bases import Base, survey_bases
+from ingest.attacks.recipes import AttackKind
+from ingest.attacks.suite import (
     PlannedQuery,
     PlannedReference,
     Relation,

@@ -17,7 +17,7 @@ from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.project import Project
 from db.vocabularies import MatchTier
 from governance.bootstrap import bootstrap
-from ingest.attacks import Mirror, write_copy
+from ingest.attacks.copies import Mirror, write_copy
 from ingest.detectors import starting_detector
 from ingest.encoders import EncoderChoice
 from ingest.errors import MediaError

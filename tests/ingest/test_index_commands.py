@@ -14,17 +14,18 @@ from click.testing import CliRunner
 from db.errors import ConfigError, RefusedError
 from db.project import Project
 from governance.bootstrap import bootstrap
-from ingest import index_commands, shards
+from ingest import index_commands
 from ingest.encoders import EncoderChoice
+from ingest.index import shards
 from ingest.index_commands import index
 from ingest.nomination import index_folder
 from tests.library import ColourEncoder, take_footage
 from tests.media import flat_scene, flip_byte, moving_scene, write_video
 
 if TYPE_CHECKING:
-    from ingest.index_identity import IndexIdentity
-    from ingest.index_manifest import ShardEntry
-    from ingest.index_rows import IndexRows
+    from ingest.index.identity import IndexIdentity
+    from ingest.index.manifest import ShardEntry
+    from ingest.index.rows import IndexRows
 
 
 @pytest.fixture(autouse=True)
@@ -124,8 +125,8 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(
 
 
 def test_a_kind_is_kept_until_another_is_asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.index_kind._MIN_LISTS", 1)
-    monkeypatch.setattr("ingest.index_kind._MIN_TRAINING_ROWS_PER_LIST", 1)
+    monkeypatch.setattr("ingest.index.kind._MIN_LISTS", 1)
+    monkeypatch.setattr("ingest.index.kind._MIN_TRAINING_ROWS_PER_LIST", 1)
     assert _facts(project, "build", "--kind", "ivf-sq8")["index_kind"] == "ivf-sq8"
     again = _facts(project, "build")
     assert again["index_kind"] == "ivf-sq8"

@@ -21,15 +21,16 @@ from db.records import AssetRecord
 from db.sounds import SoundRecord, sound_of
 from db.vocabularies import CollectionKind, Tri
 from governance.bootstrap import bootstrap
-from ingest import readers, reading, sound
-from ingest.chromaprint import SAMPLE_RATE, EngineMissing
+from ingest import readers, reading
 from ingest.digests import file_digest
 from ingest.errors import EncoderError
 from ingest.intake import Intake, TakenFile, clip_id, count_sources, take_in
 from ingest.readers import Opener
-from ingest.sound_store import SOUND_ENGINE_DIGEST
+from ingest.sound import prints as sound
+from ingest.sound.chromaprint import SAMPLE_RATE, EngineMissing
+from ingest.sound.store import SOUND_ENGINE_DIGEST
 from ingest.vectors import VectorStore
-from tests.ingest.test_sound import needs_engine, tones
+from tests.ingest.sound.test_prints import needs_engine, tones
 from tests.library import ColourEncoder, take_footage, write_film, write_footage
 from tests.media import flat_scene, moving_scene, truncate_file, write_video
 

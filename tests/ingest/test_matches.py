@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from db.vocabularies import COPY_TIERS
-from ingest.attacks import Caption, Crop, Excerpt, Letterbox, Mirror, Reencode, Resize, Transform, write_copy
+from ingest.attacks.copies import (
+    Caption,
+    Crop,
+    Excerpt,
+    Letterbox,
+    Mirror,
+    Reencode,
+    Resize,
+    Transform,
+    write_copy,
+)
 from ingest.compute import choose_compute
 from ingest.detectors import STARTING_DETECTOR
 from ingest.digests import file_digest

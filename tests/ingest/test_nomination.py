@@ -20,9 +20,10 @@ from ingest.alignment import PairHits
 from ingest.detectors import detector_for
 from ingest.encoders import EncoderIdentity
 from ingest.errors import EncoderError
-from ingest.index_identity import IndexIdentity
-from ingest.index_kind import IndexKind
-from ingest.index_rows import IndexRows
+from ingest.index.identity import IndexIdentity
+from ingest.index.kind import IndexKind
+from ingest.index.rows import IndexRows
+from ingest.index.shards import build_index, remove_assets
 from ingest.matches import find_matches
 from ingest.nomination import (
     ExactNominator,
@@ -38,7 +39,6 @@ from ingest.nomination import (
     normalization_path,
 )
 from ingest.normalization import Normalization, fit_normalization
-from ingest.shards import build_index, remove_assets
 from ingest.vectors import FrameVectors, VectorStore
 from ingest.views import WHOLE
 from tests.library import ColourEncoder, take_footage
