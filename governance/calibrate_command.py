@@ -105,13 +105,16 @@ def calibrate(
 def _read_groups(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "group"} <= set(rows.fieldnames or ()):
-            raise ConfigError(
-                f"{path}: has no columns file and group", hint="the first line names the columns"
-            )
-        return {row["file"]: row["group"] for row in rows}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            columns = set(rows.fieldnames or ())
+            groups = {row.get("file") or "": row.get("group") or "" for row in rows}
+    except (csv.Error, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: is no CSV in UTF-8: {exc}") from exc
+    if not {"file", "group"} <= columns:
+        raise ConfigError(f"{path}: has no columns file and group", hint="the first line names the columns")
+    return groups
 
 
 def _survey(

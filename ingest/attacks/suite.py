@@ -210,7 +210,7 @@ def plan_suite(bases: Iterable[Base], *, seed: int, settings: SuiteSettings | No
 def _check(bases: Sequence[Base]) -> None:
     if len({base.group for base in bases}) < 2:
         raise ConfigError(
-            f"{len(bases)} clips of one content cannot be calibrated on",
+            f"{len(bases)} clips of not even two contents: nothing can be told apart",
             hint="bring footage of several contents: some are copied, others must not be found",
         )
     if len({base.sha256 for base in bases}) < len(bases):

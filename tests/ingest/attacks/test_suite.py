@@ -215,7 +215,7 @@ def test_a_lone_held_out_clip_is_not_hidden_in_itself() -> None:
     ("bases", "message"),
     [
         ([], "0 clips"),
-        ([_base(1, group="a"), _base(2, group="a")], "one content"),
+        ([_base(1, group="a"), _base(2, group="a")], "not even two contents"),
         ([_base(1), _base(1, group="b")], "once"),
         ([_base(1), _base(2, seconds=1.9)], r"clip2\.mp4"),
     ],
