@@ -37,14 +37,19 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     """Start `cleartitle ARGUMENTS`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "cleartitle", *arguments],
-        cwd=cwd,
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # Whoever runs the tests in the background of a script has them ignore SIGINT, and so would their children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cleartitle", *arguments],
+            cwd=cwd,
+            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def stop_when(process: subprocess.Popen[str], seen: Callable[[], bool], number: signal.Signals) -> str:
