@@ -82,9 +82,10 @@ def ingest(
     compute = choose_compute()
     choice = open_encoder(project.settings.encoder, compute)
     note(choice.reason)
+    # Read before hours of footage are: a calibration that cannot be used is an error of the request.
+    detector = detector_for(choice.encoder.identity, project.calibrations)
     files = _take_in(project, paths, reference, choice.encoder, num_workers=num_readers(compute))
     claims = None if table is None else _claim(project, table, files, paths)
-    detector = detector_for(choice.encoder.identity, project.calibrations)
     found = _compare(project, choice.encoder.identity, detector)
     if as_json:
         _say_as_json(files, claims, found, choice.encoder)
