@@ -27,6 +27,7 @@ from sqlalchemy import func, select
 
 from db import models
 from db.project import Project, open_project
+from db.vocabularies import COPY_TIERS, MatchKind
 
 _MAP = """\
 [columns]
@@ -112,12 +113,15 @@ def measure_library(project: Project) -> Library:
 
 
 def found_pairs(project: Project) -> set[frozenset[str]]:
-    """Return the pairs of file names that a match joins, or that are the same bytes."""
+    """Return the pairs of file names that a copied stretch of pictures joins, or that are the same bytes."""
+    copies = select(models.Match.asset_id, models.Match.other_id).where(
+        models.Match.kind == MatchKind.PICTURE, models.Match.tier.in_(COPY_TIERS)
+    )
     with project.session() as session:
         names: dict[int, set[str]] = {}
         for asset_id, path in session.execute(select(models.AssetPath.asset_id, models.AssetPath.path)):
             names.setdefault(asset_id, set()).add(Path(path).name)
-        rows = session.execute(select(models.Match.asset_id, models.Match.other_id)).all()
+        rows = session.execute(copies).all()
     pairs = {frozenset((a, b)) for one, two in rows for a in names[one] for b in names[two]}
     return pairs | {frozenset(pair) for group in names.values() for pair in itertools.combinations(group, 2)}
 
