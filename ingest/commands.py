@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from db.project import Project
     from ingest.encoders import Encoder, EncoderIdentity
     from ingest.intake import TakenFile
-    from ingest.rights import RightsTable
-    from ingest.rights_claims import ClaimReport
+    from ingest.rights.claims import ClaimReport
+    from ingest.rights.table import RightsTable
     from ingest.scoring import Detector
 
 _SHOWN_ROWS = 50
@@ -95,7 +95,7 @@ def ingest(
 
 
 def _read_table(table_path: Path | None, map_path: Path | None, reference: str | None) -> RightsTable | None:
-    from ingest.rights import load_column_map, read_rights
+    from ingest.rights.table import load_column_map, read_rights
 
     if table_path is None:
         if map_path is not None:
@@ -140,7 +140,7 @@ def _take_in(
 def _claim(
     project: Project, table: RightsTable, files: list[TakenFile], paths: tuple[Path, ...]
 ) -> ClaimReport:
-    from ingest.rights_claims import record_claims
+    from ingest.rights.claims import record_claims
 
     asset_ids = {file.path: file.asset_id for file in files if file.asset_id is not None}
     return record_claims(project, table, asset_ids, roots=paths)

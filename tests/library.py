@@ -14,8 +14,8 @@ from db.vocabularies import CollectionKind
 from governance.bootstrap import bootstrap
 from ingest.encoders import EncoderIdentity
 from ingest.intake import TakenFile, register_encoder, take_in
-from ingest.rights import read_rights
-from ingest.rights_claims import ClaimReport, record_claims
+from ingest.rights.claims import ClaimReport, record_claims
+from ingest.rights.table import read_rights
 from tests.media import moving_scene, write_video
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import ConfigError
-from ingest.rights_rows import COLUMNS
+from ingest.rights.rows import COLUMNS
 
 _MAX_BYTES = 65_536
 _SECTIONS = ("columns", "constants")

@@ -15,7 +15,7 @@ import openpyxl
 import pytest
 
 from ingest.errors import RightsTableError
-from ingest.rights import RejectedRow, RightsRow, iter_rights, load_column_map, match_rows, read_rights
+from ingest.rights.table import RejectedRow, RightsRow, iter_rights, load_column_map, match_rows, read_rights
 
 HEADER = ("path", "rights_holder", "license_expression", "valid_to", "title")
 ROW = ("a.mp4", "Acme, Inc", "CC-BY-4.0", "2026-12-31", "NA")
@@ -281,7 +281,7 @@ def test_a_table_that_changes_while_it_is_read_is_refused(
         path.write_text("something else")
         return RejectedRow(2, "rights.bad_row", "x", "x")
 
-    monkeypatch.setattr("ingest.rights.check_row", rewrite)
+    monkeypatch.setattr("ingest.rights.table.check_row", rewrite)
     with pytest.raises(RightsTableError, match="changed"):
         read_rights(path)
 

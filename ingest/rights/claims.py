@@ -14,9 +14,9 @@ from db.canonical import digest_of
 from db.files import path_text
 from db.grants import grant_content
 from db.project import Project
-from ingest.rights import RightsTable
-from ingest.rights_match import match_rows
-from ingest.rights_rows import RejectedRow, RightsRow
+from ingest.rights.matching import match_rows
+from ingest.rights.rows import RejectedRow, RightsRow
+from ingest.rights.table import RightsTable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.errors import ConfigError
-from ingest.rights_map import load_column_map
+from ingest.rights.column_map import load_column_map
 
 
 def write(tmp_path: Path, text: str) -> Path:

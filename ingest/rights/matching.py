@@ -21,7 +21,7 @@ from pathlib import Path
 
 from db.canonical import digest_of
 from db.grants import grant_content
-from ingest.rights_rows import RejectedRow, RightsRow
+from ingest.rights.rows import RejectedRow, RightsRow
 
 _MAGIC = re.compile(r"[*?[]")
 

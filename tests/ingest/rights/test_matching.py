@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.rights_match import RowMatches, match_rows
-from ingest.rights_rows import EvidenceFolder, RightsRow, check_row
+from ingest.rights.matching import RowMatches, match_rows
+from ingest.rights.rows import EvidenceFolder, RightsRow, check_row
 
 BASE = Path("/library/table")
 

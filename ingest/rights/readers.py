@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import RightsTableError
-from ingest.rights_rows import RejectedRow
+from ingest.rights.rows import RejectedRow
 
 _BAD_ROW = "rights.bad_row"
 _FIRST_ROW = 2

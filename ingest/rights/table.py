@@ -1,6 +1,6 @@
 """Rights tables: which footage was licensed, by whom, on what terms.
 
-`read_rights` gives the checked rows of a table, `match_rows` (in `ingest.rights_match`) the files that they
+`read_rights` gives the checked rows of a table, `match_rows` (in `ingest.rights.matching`) the files that they
 speak of. A row that is not fully understood is rejected with its number and the reason; the other rows stand.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import RightsTableError
-from ingest.rights_map import ColumnMap, load_column_map
-from ingest.rights_match import RowMatches, match_rows
-from ingest.rights_rows import COLUMNS, REQUIRED_COLUMNS, EvidenceFolder, RejectedRow, RightsRow, check_row
-from ingest.rights_table import RawTable, open_table
+from ingest.rights.column_map import ColumnMap, load_column_map
+from ingest.rights.matching import RowMatches, match_rows
+from ingest.rights.readers import RawTable, open_table
+from ingest.rights.rows import COLUMNS, REQUIRED_COLUMNS, EvidenceFolder, RejectedRow, RightsRow, check_row
 
 __all__ = [
     "ColumnMap", "RejectedRow", "RightsRow", "RightsTable", "RowMatches", "iter_rights", "load_column_map",
