@@ -26,6 +26,10 @@ class NewDecision:
     ruling_id: int
     grant_id: int | None
     expires_at: dt.datetime | None
+    upper_grant_ids: tuple[int, ...] = ()
+    """Grants of the titles above, which narrow the one relied on."""
+    review_id: int | None = None
+    """The reviewer's word that changed the outcome."""
 
 
 def ensure_ruling(session: Session, columns: Mapping[str, Any]) -> int:
@@ -48,7 +52,12 @@ def current_basis(session: Session, policy_name: str, clip_ids: Sequence[int]) -
     query = select(models.Decision).where(models.Decision.id.in_(_newest(policy_name, clip_ids)))
     return {
         row.clip_id: NewDecision(
-            clip_id=row.clip_id, ruling_id=row.ruling_id, grant_id=row.grant_id, expires_at=row.expires_at
+            clip_id=row.clip_id,
+            ruling_id=row.ruling_id,
+            grant_id=row.grant_id,
+            expires_at=row.expires_at,
+            upper_grant_ids=tuple(row.upper_grant_ids),
+            review_id=row.review_id,
         )
         for row in session.scalars(query)
     }

@@ -143,11 +143,19 @@ def add_rights_table(
 
 
 def reject_row(
-    session: Session, *, table_path: str, table_sha256: str, row_number: int, code: str, reason: str
+    session: Session,
+    *,
+    table_path: str,
+    table_sha256: str,
+    row_number: int,
+    code: str,
+    reason: str,
+    sheet: str = "",
 ) -> bool:
     """Record that a row of a rights table was not accepted; return whether that was not known yet."""
     where = (
         models.RejectedRow.table_sha256 == table_sha256,
+        models.RejectedRow.sheet == sheet,
         models.RejectedRow.row_number == row_number,
         models.RejectedRow.code == code,
         models.RejectedRow.reason == reason,
@@ -158,13 +166,15 @@ def reject_row(
         models.RejectedRow(
             table_path=table_path,
             table_sha256=table_sha256,
+            sheet=sheet,
             row_number=row_number,
             code=code,
             reason=reason,
             recorded_at=utc_now(),
         )
     )
-    record_event(session, "row.rejected", table_sha256, {"row": row_number, "code": code, "reason": reason})
+    payload = {"row": row_number, "code": code, "reason": reason} | ({"sheet": sheet} if sheet else {})
+    record_event(session, "row.rejected", table_sha256, payload)
     return True
 
 
@@ -173,7 +183,7 @@ def add_grant(session: Session, *, digest: str, columns: Mapping[str, Any]) -> i
     found = session.scalar(select(models.Grant.id).where(models.Grant.digest == digest))
     if found is not None:
         return found
-    row = models.Grant(digest=digest, **columns, recorded_at=utc_now())
+    row = models.Grant(**{"contract": {}, "sheet": ""} | dict(columns), digest=digest, recorded_at=utc_now())
     session.add(row)
     session.flush()
     record_event(session, "grant.recorded", digest, {"license_expression": row.license_expression})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from db.clock import rfc3339
+from db.contracts import Contract
 
 
 class GrantTerms(Protocol):
@@ -32,12 +33,16 @@ class GrantTerms(Protocol):
     def evidence_sha256(self) -> str | None: ...  # noqa: D102
     @property
     def source(self) -> str: ...  # noqa: D102
+    @property
+    def contract(self) -> Contract: ...  # noqa: D102
 
 
 def grant_content(grant: GrantTerms) -> dict[str, Any]:
     """Return what `grant` says, and not where it was written: the same licence in another table is the same grant."""
-    return {
-        "schema": 1,
+    contract = grant.contract.as_json()
+    # A grant that says no more than a rights table can has the digest that it always had.
+    more = {"schema": 2, "contract": contract} if contract else {"schema": 1}
+    return more | {
         "title": grant.title,
         "rights_holder": grant.rights_holder,
         "license_expression": grant.license_expression,

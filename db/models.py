@@ -1,17 +1,19 @@
 """The tables. Evidence is append-only: a correction is a new row, the newest row of a subject is the current one.
 
-Rows stay inside `db`; `db.queries` turns them into the frozen dataclasses of `db.records`.
+Rows stay inside `db`; `db.queries` turns them into the frozen dataclasses of `db.records`. What a catalogue says of
+rights lies in `db.rights_models`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
+from db.base import Base
 from db.types import (
     Big,
     ExactFraction,
@@ -24,21 +26,6 @@ from db.types import (
     stored_by_value,
 )
 from db.vocabularies import CollectionKind, MatchKind, MatchTier, Outcome, Tri
-
-_NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    """Declarative base with named constraints, so that migrations can name what they change."""
-
-    metadata = MetaData(naming_convention=_NAMING)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON}
 
 
 class Asset(Base):
@@ -159,7 +146,11 @@ class Grant(Base):
     evidence_path: Mapped[str | None] = mapped_column(Text)
     evidence_sha256: Mapped[str | None] = mapped_column(String(64))
     source: Mapped[str] = mapped_column(Text)
+    contract: Mapped[dict[str, Any]] = mapped_column(
+        comment="what a catalogue says beyond a rights table: db.contracts"
+    )
     table_sha256: Mapped[Sha256] = mapped_column(comment="of the rights table that brought this grant first")
+    sheet: Mapped[str] = mapped_column(Text, comment="empty if the table has one sheet only")
     row_number: Mapped[int]
     recorded_at: Mapped[Utc]
 
@@ -202,11 +193,16 @@ class RejectedRow(Base):
     """A row of a rights table that was not accepted, with the reason."""
 
     __tablename__ = "rejected_row"
-    __table_args__ = (UniqueConstraint("table_sha256", "row_number", "code", "reason"),)
+    __table_args__ = (
+        UniqueConstraint(
+            "table_sha256", "sheet", "row_number", "code", "reason", name="uq_rejected_row_reason"
+        ),
+    )
 
     id: Mapped[Key]
     table_path: Mapped[str] = mapped_column(Text)
     table_sha256: Mapped[Sha256]
+    sheet: Mapped[str] = mapped_column(Text, comment="empty if the table has one sheet only")
     row_number: Mapped[int]
     code: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str] = mapped_column(Text)
@@ -355,6 +351,12 @@ class Decision(Base):
     ruling_id: Mapped[int] = mapped_column(ForeignKey("ruling.id", ondelete="RESTRICT"))
     policy_name: Mapped[str] = mapped_column(String(128))
     grant_id: Mapped[int | None] = mapped_column(ForeignKey("rights_grant.id", ondelete="RESTRICT"))
+    upper_grant_ids: Mapped[list[Any]] = mapped_column(
+        comment="grants of the titles above, which narrow the one relied on"
+    )
+    review_id: Mapped[int | None] = mapped_column(
+        ForeignKey("review.id", ondelete="RESTRICT"), comment="the reviewer's word that changed the outcome"
+    )
     as_of: Mapped[Utc]
     expires_at: Mapped[dt.datetime | None] = mapped_column(
         UtcDateTime, comment="earliest expiry it relies on"

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.contracts import Contract
 from db.matches import matches_of, reference_sets_of
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
 from db.sounds import sound_detectors
@@ -36,6 +37,7 @@ def as_grant(row: models.Grant) -> GrantRecord:
     values = {name: getattr(row, name) for name in GrantRecord.__dataclass_fields__}
     values["permitted_uses"] = tuple(row.permitted_uses)
     values["territories"] = tuple(row.territories)
+    values["contract"] = Contract.from_json(row.contract)
     return GrantRecord(**values)
 
 

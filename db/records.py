@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from db.contracts import NOTHING_MORE, Contract
 from db.vocabularies import COPY_TIERS, MatchKind, MatchTier, Outcome, Tri
 
 
@@ -51,6 +52,9 @@ class GrantRecord:
     source: str
     table_sha256: str
     row_number: int
+    sheet: str = ""
+    contract: Contract = NOTHING_MORE
+    """What a catalogue says beyond a row of a rights table."""
 
 
 @dataclass(frozen=True, kw_only=True)

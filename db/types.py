@@ -48,15 +48,18 @@ class ExactFraction(types.TypeDecorator[Fraction]):
         return None if value is None else Fraction(value)
 
 
-def stored_by_value(vocabulary: type[enum.StrEnum]) -> Enum:
-    """A column type for `vocabulary` that stores the value and is checked by the database."""
+def stored_by_value(vocabulary: type[enum.StrEnum], name: str = "") -> Enum:
+    """A column type for `vocabulary` that stores the value and is checked by the database.
+
+    A table with two columns of one vocabulary gives each check a name of its own.
+    """
     return Enum(
         vocabulary,
         values_callable=lambda members: [member.value for member in members],
         native_enum=False,
         create_constraint=True,
         length=32,
-        name=vocabulary.__name__.lower(),
+        name=name or vocabulary.__name__.lower(),
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
+from db import models, rights_models
+from db.base import Base
 from db.database import open_engine
-from db.models import Base
+
+assert models, rights_models  # Imported for their tables.
 
 
 def _run() -> None:

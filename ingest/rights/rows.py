@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from db.contracts import NOTHING_MORE, Contract
 from db.errors import ConfigError
 from db.vocabularies import Use
 from ingest.licenses import LicenseExpressionError, parse_license
@@ -61,6 +62,8 @@ class RightsRow:
     """As written, relative to the folder of the table."""
     evidence_sha256: str | None
     source: str
+    contract: Contract = NOTHING_MORE
+    """A row of a plain rights table adds nothing to its columns."""
 
 
 @dataclass(frozen=True, slots=True)
