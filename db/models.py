@@ -354,6 +354,9 @@ class Decision(Base):
     upper_grant_ids: Mapped[list[Any]] = mapped_column(
         comment="grants of the titles above, which narrow the one relied on"
     )
+    evidence_digest: Mapped[str] = mapped_column(
+        String(64), comment="of what a held clip is held on: what an approval is given for; empty: not held"
+    )
     review_id: Mapped[int | None] = mapped_column(
         ForeignKey("review.id", ondelete="RESTRICT"), comment="the reviewer's word that changed the outcome"
     )
@@ -381,6 +384,9 @@ class Snapshot(Base):
     duration_seconds: Mapped[float]
     expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     sealed_at: Mapped[Utc]
+    is_promotable: Mapped[bool | None] = mapped_column(
+        comment="what is made with it may be released commercially; null: sealed before that was recorded"
+    )
 
 
 class Recall(Base):

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import rights_models as models
 from db.contracts import Span
-from db.models import Grant
-from db.queries import as_grant
-from db.records import AssetRecord
+from db.grant_rows import grants_by_id
+from db.newest import newest_rows
 from db.rights_records import (
     AgreementRecord,
     AppearanceRecord,
@@ -29,7 +28,7 @@ from db.rights_records import (
     SignalRecord,
     Source,
 )
-from db.vocabularies import SignalAction, SignalValue
+from db.signals import signals_of
 
 _MAX_TITLE_DEPTH = 16
 
@@ -58,13 +57,18 @@ def url_scope(url: str) -> str:
 
 def statements_on(
     session: Session,
-    assets: Sequence[AssetRecord],
+    digests: Mapping[int, str],
     paths: Mapping[int, Sequence[str]],
     *,
     known_on: dt.datetime | None = None,
 ) -> dict[int, RightsStatements]:
-    """Return what is stated about each asset, by its id; assets that nobody speaks of are left out."""
-    own = {a.id: _own_scopes(a, paths.get(a.id, ())) for a in assets}
+    """Return what is stated about each asset, by its id; assets that nobody speaks of are left out.
+
+    `digests` and `paths`: SHA-256 and recorded paths by asset id.
+    """
+    if not _is_anything_stated(session):
+        return {}
+    own = {asset_id: _own_scopes(sha256, paths.get(asset_id, ())) for asset_id, sha256 in digests.items()}
     filings = _filings(session, {scope for scopes in own.values() for scope in scopes}, known_on)
     parents = _title_parents(session, {f.title_ref for found in filings.values() for f in found}, known_on)
     reach: dict[int, tuple[str, ...]] = {}
@@ -103,6 +107,12 @@ def statements_on(
     return statements
 
 
+def _is_anything_stated(session: Session) -> bool:
+    """Return whether any table that speaks of footage has a row: most libraries begin without a catalogue."""
+    tables = (models.Filing, models.GrantScope, models.Appearance, models.RightsSignal)
+    return any(session.scalar(select(table.id).limit(1)) is not None for table in tables)
+
+
 def _statements(
     *,
     scopes: Sequence[str],
@@ -116,6 +126,7 @@ def _statements(
     """Return the fields of an asset's statements, shared tables aside; `None` if there is not one."""
     appearing = _of(appearances, scopes)
     found: dict[str, Any] = {
+        "scopes": tuple(scopes),
         "titles": titles[0],
         "has_broken_titles": titles[1],
         "grants": _of(grants, scopes),
@@ -124,15 +135,15 @@ def _statements(
         "releases": _of(releases, sorted({a.subject for a in appearing if a.subject})),
         "signals": _of(signals, scopes),
     }
-    return found if any(found.values()) else None
+    return found if any(value for name, value in found.items() if name != "scopes") else None
 
 
 def _of(table: Mapping[str, tuple[T, ...]], keys: Iterable[str]) -> tuple[T, ...]:
     return tuple(item for key in keys for item in table.get(key, ()))
 
 
-def _own_scopes(asset: AssetRecord, paths: Sequence[str]) -> tuple[str, ...]:
-    return (asset_scope(asset.sha256), *map(path_scope, paths))
+def _own_scopes(sha256: str, paths: Sequence[str]) -> tuple[str, ...]:
+    return (asset_scope(sha256), *map(path_scope, paths))
 
 
 def _lineage(refs: Iterable[str], parents: Mapping[str, str | None]) -> tuple[tuple[str, ...], bool]:
@@ -165,18 +176,6 @@ def _title_parents(
         parents |= {row.ref: row.parent_ref for row in rows}
         wanted = {row.parent_ref for row in rows if row.parent_ref} - parents.keys()
     return parents
-
-
-def newest_rows(
-    session: Session, model: type[T], keys: Sequence[str], where: Any, known_on: dt.datetime | None
-) -> list[T]:
-    """Return, in order of id, the newest row of each value of `keys` among those that match, unless withdrawn."""
-    table: Any = model
-    query = select(func.max(table.id)).where(where).group_by(*(getattr(table, key) for key in keys))
-    if known_on is not None:
-        query = query.where(table.recorded_at <= known_on)
-    rows = session.scalars(select(model).where(table.id.in_(query)).order_by(table.id)).all()
-    return [row for row in rows if not getattr(row, "is_withdrawn", False)]
 
 
 def _filings(
@@ -215,8 +214,7 @@ def _scoped_grants(
 ) -> dict[str, tuple[ScopedGrant, ...]]:
     keys = ("scope", "start_seconds", "end_seconds", "grant_ref")
     rows = newest_rows(session, models.GrantScope, keys, where, known_on)
-    ids = {row.grant_id for row in rows}
-    grants = {row.id: as_grant(row) for row in session.scalars(select(Grant).where(Grant.id.in_(ids)))}
+    grants = grants_by_id(session, {row.grant_id for row in rows})
     return _by_scope(
         (
             row.scope,
@@ -296,33 +294,6 @@ def _as_release(row: models.Release) -> ReleaseRecord:
         valid_to=row.valid_to,
         document_sha256=row.document_sha256,
         source=_source(row),
-    )
-
-
-def signals_of(
-    session: Session, scopes: Collection[str], *, known_on: dt.datetime | None = None
-) -> dict[str, tuple[SignalRecord, ...]]:
-    """Return by scope what files and captured pages say of their own use: the newest of each protocol and carrier."""
-    where = models.RightsSignal.scope.in_(scopes)
-    rows = newest_rows(session, models.RightsSignal, ("scope", "protocol", "carrier"), where, known_on)
-    return _by_scope(
-        (
-            row.scope,
-            SignalRecord(
-                scope=row.scope,
-                protocol=row.protocol,
-                protocol_version=row.protocol_version,
-                carrier=row.carrier,
-                raw_sha256=row.raw_sha256,
-                captured_at=row.captured_at,
-                validity=row.validity,
-                declaring_party=row.declaring_party,
-                actions={SignalAction(name): SignalValue(value) for name, value in row.actions.items()},
-                detail=row.detail,
-                recorded_at=row.recorded_at,
-            ),
-        )
-        for row in rows
     )
 
 

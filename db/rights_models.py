@@ -204,6 +204,21 @@ class RightsSignal(Base):
     recorded_at: Mapped[Utc]
 
 
+class SignalReading(Base):
+    """A file was read for signals, whatever it says."""
+
+    __tablename__ = "signal_reading"
+    __table_args__ = (Index(None, "asset_id"),)
+
+    id: Mapped[Key]
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id", ondelete="RESTRICT"))
+    protocols_version: Mapped[str] = mapped_column(
+        String(64), comment="of the list of protocols that were looked for"
+    )
+    num_signals: Mapped[int]
+    recorded_at: Mapped[Utc]
+
+
 class Review(Base):
     """What a reviewer said of held footage. An approval or a waiver counts once a second person confirmed it."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from db.contracts import Span
-from db.records import GrantRecord
 from db.vocabularies import (
     Acquisition,
     AgreementKind,
@@ -21,6 +21,9 @@ from db.vocabularies import (
     Tri,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from db.records import GrantRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +163,8 @@ class ReviewRecord:
 class RightsStatements:
     """Everything stated about one asset besides its rights-table claims, at every level above its clips."""
 
+    scopes: tuple[str, ...] = ()
+    """The scopes that speak of it: its bytes, its paths, its titles, the pages it came from."""
     titles: tuple[str, ...] = ()
     """Refs of the titles it belongs to, the nearest first, with their ancestors."""
     has_broken_titles: bool = False

@@ -6,10 +6,9 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect
 
+from db.base import Base
 from db.database import alembic_config, check_schema, migrate, open_engine
 from db.errors import ConfigError, UndecidedError
-from db import models, rights_models
-from db.base import Base
 
 
 def test_migrated_schema_is_the_models_schema(database_url: str) -> None:

@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 _TABLES = (
+    "signal_reading",
     "agreement",
     "appearance",
     "document",
@@ -512,6 +513,24 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_grant_scope_grant_ref_id"), "grant_scope", ["grant_ref", "id"])
     op.create_index(op.f("ix_grant_scope_scope_grant_ref_id"), "grant_scope", ["scope", "grant_ref", "id"])
+    op.create_table(
+        "signal_reading",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "protocols_version",
+            sa.String(length=64),
+            nullable=False,
+            comment="of the list of protocols that were looked for",
+        ),
+        sa.Column("num_signals", sa.Integer(), nullable=False),
+        sa.Column("recorded_at", db.types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["asset.id"], name=op.f("fk_signal_reading_asset_id"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signal_reading")),
+    )
+    op.create_index(op.f("ix_signal_reading_asset_id"), "signal_reading", ["asset_id"])
     with op.batch_alter_table("decision") as batch:
         batch.add_column(
             sa.Column(
@@ -520,6 +539,15 @@ def upgrade() -> None:
                 nullable=False,
                 server_default="[]",
                 comment="grants of the titles above, which narrow the one relied on",
+            )
+        )
+        batch.add_column(
+            sa.Column(
+                "evidence_digest",
+                sa.String(length=64),
+                nullable=False,
+                server_default="",
+                comment="of what a held clip is held on: what an approval is given for; empty: not held",
             )
         )
         batch.add_column(
@@ -550,6 +578,15 @@ def upgrade() -> None:
             )
         )
         batch.add_column(_sheet())
+    with op.batch_alter_table("snapshot") as batch:
+        batch.add_column(
+            sa.Column(
+                "is_promotable",
+                sa.Boolean(),
+                nullable=True,
+                comment="what is made with it may be released commercially; null: sealed before that was recorded",
+            )
+        )
     for table, column in _ADDED:
         with op.batch_alter_table(table) as batch:
             batch.alter_column(column, server_default=None)
@@ -557,6 +594,7 @@ def upgrade() -> None:
 
 _ADDED = (
     ("decision", "upper_grant_ids"),
+    ("decision", "evidence_digest"),
     ("rejected_row", "sheet"),
     ("rights_grant", "contract"),
     ("rights_grant", "sheet"),
@@ -571,6 +609,8 @@ def _sheet() -> sa.Column[str]:
 
 def downgrade() -> None:
     """Revert."""
+    with op.batch_alter_table("snapshot") as batch:
+        batch.drop_column("is_promotable")
     with op.batch_alter_table("rights_grant") as batch:
         batch.drop_column("sheet")
         batch.drop_column("contract")
@@ -584,6 +624,7 @@ def downgrade() -> None:
     with op.batch_alter_table("decision") as batch:
         batch.drop_constraint(op.f("fk_decision_review_id"), type_="foreignkey")
         batch.drop_column("review_id")
+        batch.drop_column("evidence_digest")
         batch.drop_column("upper_grant_ids")
     for table in reversed(_TABLES):
         op.drop_table(table)
