@@ -46,10 +46,10 @@ def load_column_map(path: Path) -> ColumnMap:
 
     Raises `ConfigError`, naming the file and the place, for anything but the two sections described above.
     """
-    document = _read_toml(path)
-    _check_keys(path, "section", document, _SECTIONS)
-    columns = _texts(path, "columns", document.get("columns", {}))
-    constants = _texts(path, "constants", document.get("constants", {}))
+    document = read_toml(path)
+    check_keys(path, "section", document, _SECTIONS)
+    columns = check_texts(path, "columns", document.get("columns", {}), COLUMNS)
+    constants = check_texts(path, "constants", document.get("constants", {}), COLUMNS)
     both = sorted(columns.keys() & constants.keys())
     if both:
         raise ConfigError(f"{path}: {both[0]} is both in [columns] and in [constants]")
@@ -58,7 +58,8 @@ def load_column_map(path: Path) -> ColumnMap:
     return ColumnMap(columns=columns, constants=constants, source=str(path))
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the document of a map file. Raises `ConfigError` if it is not one."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -72,17 +73,19 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: the column map is not TOML in UTF-8: {exc}") from exc
 
 
-def _texts(path: Path, section: str, table: Any) -> dict[str, str]:
+def check_texts(path: Path, section: str, table: Any, known: tuple[str, ...]) -> dict[str, str]:
+    """Return a section of a map file whose keys are `known` and whose values are texts. Raises `ConfigError`."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: [{section}] must be a table")
-    _check_keys(path, f"[{section}]", table, COLUMNS)
+    check_keys(path, f"[{section}]", table, known)
     for name, value in table.items():
         if not isinstance(value, str) or not value.strip():
             raise ConfigError(f"{path}: [{section}] {name} must be a non-empty text in quotes")
     return dict(table)
 
 
-def _check_keys(path: Path, place: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+def check_keys(path: Path, place: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse a key that is not `known`. Raises `ConfigError` with the nearest one."""
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)

@@ -78,13 +78,13 @@ class _Library:
     """The ingested files by absolute path and by name, both in Unicode form NFC, as macOS needs."""
 
     def __init__(self, files: Sequence[Path], base: Path, roots: Sequence[Path]) -> None:
-        self._by_path = {_key(path): path for path in files}
+        self._by_path = {path_key(path): path for path in files}
         self._keys = sorted(self._by_path)
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for key, path in self._by_path.items():
             self._by_name[os.path.basename(key)].append(path)
-        self._base = _key(base)
-        folders = (_key(root) for root in roots)
+        self._base = path_key(base)
+        folders = (path_key(root) for root in roots)
         self._roots = [os.path.dirname(key) if key in self._by_path else key for key in folders]
 
     def find(self, row: RightsRow) -> _Found | RejectedRow:
@@ -116,22 +116,23 @@ class _Library:
             yield self._by_name.get(pattern, [])
 
     def _glob(self, folder: str, pattern: str) -> Iterable[Path]:
-        segments = _segments(folder, pattern)
+        segments = glob_segments(folder, pattern)
         num_plain = next((i for i, part in enumerate(segments) if not isinstance(part, str)), len(segments))
         prefix = "/".join(str(part) for part in segments[:num_plain]) + "/"
         first = bisect.bisect_left(self._keys, prefix)
         for key in self._keys[first:]:
             if not key.startswith(prefix):
                 break
-            if _is_match(segments, key.split("/")):
+            if matches_glob(segments, key.split("/")):
                 yield self._by_path[key]
 
 
-def _key(path: Path) -> str:
+def path_key(path: Path) -> str:
+    """Return a path as it is compared: absolute, Unicode form NFC, folders separated by `/`."""
     return unicodedata.normalize("NFC", os.path.abspath(path)).replace(os.sep, "/")
 
 
-def _segments(folder: str, pattern: str) -> list[str | re.Pattern[str] | None]:
+def glob_segments(folder: str, pattern: str) -> list[str | re.Pattern[str] | None]:
     """Split a glob into plain names, patterns, and `None` for `**`. The folder is taken literally."""
     is_absolute = pattern.startswith("/")
     segments: list[str | re.Pattern[str] | None] = [""] if is_absolute else list(folder.split("/"))
@@ -145,7 +146,7 @@ def _segments(folder: str, pattern: str) -> list[str | re.Pattern[str] | None]:
     return segments
 
 
-def _is_match(segments: Sequence[str | re.Pattern[str] | None], names: Sequence[str]) -> bool:
+def matches_glob(segments: Sequence[str | re.Pattern[str] | None], names: Sequence[str]) -> bool:
     """Match segment by segment; on a mismatch the last `**` takes one name more, so the work is a product."""
     s = n = 0
     star, star_name = -1, 0

@@ -16,6 +16,7 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,16 @@ def open_table(path: Path, needed: Sequence[str]) -> RawTable:
     Raises `RightsTableError`, at once or while `rows` is consumed, if the file cannot be read as such a
     table, has no rows, or lacks a needed column.
     """
+    table = raw_table(path)
+    table.rows = _checked(table, table.rows, needed)
+    return table
+
+
+def raw_table(path: Path) -> RawTable:
+    """Open the table at `path` as it is: it may lack rows and columns.
+
+    Raises `RightsTableError`, at once or while `rows` is consumed, if the file cannot be read as such a table.
+    """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(sorted(_READERS))
@@ -62,8 +73,41 @@ def open_table(path: Path, needed: Sequence[str]) -> RawTable:
     if not path.is_file():
         raise RightsTableError(f"{path}: there is no such rights table")
     table = RawTable(path=path)
-    table.rows = _checked(table, reader(table), needed)
+    table.rows = reader(table)
     return table
+
+
+def raw_sheet(path: Path, sheet: Any) -> RawTable:
+    """Read one sheet of a workbook that openpyxl opened for reading only; like `raw_table` otherwise."""
+    table = RawTable(path=path)
+    table.rows = _sheet_rows(table, sheet)
+    return table
+
+
+@contextmanager
+def open_workbook(path: Path) -> Iterator[Any]:
+    """Lend the workbook at `path`, formulas uncalculated; what goes wrong while its sheets are read counts as well.
+
+    Raises `RightsTableError`.
+    """
+    import warnings
+    import zipfile
+    from xml.etree.ElementTree import ParseError
+
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        with warnings.catch_warnings():
+            # About styles and validations that are of no matter here; a date out of range becomes an error cell.
+            warnings.simplefilter("ignore", UserWarning)
+            book = openpyxl.load_workbook(path, read_only=True, data_only=False)
+            try:
+                yield book
+            finally:
+                book.close()
+    except (OSError, ValueError, KeyError, ParseError, zipfile.BadZipFile, InvalidFileException) as exc:
+        raise _unreadable(path, exc) from exc
 
 
 def _checked(
@@ -197,26 +241,14 @@ def _parquet_rows(table: RawTable) -> Iterator[RawRow | RejectedRow]:
 
 def _xlsx_rows(table: RawTable) -> Iterator[RawRow | RejectedRow]:
     """Read the first sheet. Formulas are not calculated, so a row that contains one is rejected."""
-    import zipfile
-    from xml.etree.ElementTree import ParseError
-
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = openpyxl.load_workbook(table.path, read_only=True, data_only=False)
-        try:
-            yield from _sheet_rows(table, book)
-        finally:
-            book.close()
-    except (OSError, ValueError, KeyError, ParseError, zipfile.BadZipFile, InvalidFileException) as exc:
-        raise _unreadable(table.path, exc) from exc
+    with open_workbook(table.path) as book:
+        sheet = book.worksheets[0]
+        if len(book.worksheets) > 1:
+            table.notes.append(f"{table.path}: only the first sheet, {sheet.title!r}, was read")
+        yield from _sheet_rows(table, sheet)
 
 
-def _sheet_rows(table: RawTable, book: Any) -> Iterator[RawRow | RejectedRow]:
-    sheet = book.worksheets[0]
-    if len(book.worksheets) > 1:
-        table.notes.append(f"{table.path}: only the first sheet, {sheet.title!r}, was read")
+def _sheet_rows(table: RawTable, sheet: Any) -> Iterator[RawRow | RejectedRow]:
     sheet.reset_dimensions()  # The extent written into the file may be wrong and would cut rows off.
     rows = sheet.iter_rows()
     header = _add_header(table, [_text(cell.value) for cell in next(rows, ())])
@@ -276,8 +308,10 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, dt.datetime | dt.date):
+    if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return _text(value.total_seconds())
     if isinstance(value, int | decimal.Decimal) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     if (

@@ -11,17 +11,13 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from db.contracts import NOTHING_MORE, Contract
-from db.errors import ConfigError
 from db.vocabularies import Use
-from ingest.licenses import LicenseExpressionError, parse_license
-from ingest.territories import TerritoryError, normal_territories
+from ingest.rights.cells import RowProblem, clean_text, instant, license_text, listed, territories
 
 COLUMNS = (
     "path", "title", "rights_holder", "license_expression", "permitted_uses", "territories", "valid_from",
@@ -29,13 +25,8 @@ COLUMNS = (
 )  # fmt: skip
 REQUIRED_COLUMNS = ("path", "rights_holder", "license_expression")
 
-_MAX_CELL_LENGTH = 10_000
+_CACHED_FILES = 65_536
 _MULTILINE_COLUMNS = frozenset({"attribution", "source"})
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_DATE_TIME = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII | re.IGNORECASE
-)
-_DATE_HINT = "write dates as 2026-12-31, date-times as 2026-12-31T18:00:00Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,29 +67,19 @@ class RejectedRow:
     hint: str
 
 
-class RowProblem(ConfigError):
-    """Why a row is rejected; it travels only inside this package."""
-
-    def __init__(self, code: str, reason: str, hint: str) -> None:
-        super().__init__(reason, hint=hint)
-        self.code = code
-
-
 class EvidenceFolder:
-    """Digests of the evidence files beside a table, each read once however many rows name it."""
+    """Digests of the evidence files beside a table, each read once while rows near each other name it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._sha256_by_name: dict[str, str] = {}
+        self._cached = functools.lru_cache(maxsize=_CACHED_FILES)(self._read)
 
     def sha256(self, name: str) -> str:
         """Return the digest of the evidence file `name`, relative to the folder of the table.
 
         Raises `RowProblem` if it is not a readable file.
         """
-        if name not in self._sha256_by_name:
-            self._sha256_by_name[name] = self._read(name)
-        return self._sha256_by_name[name]
+        return self._cached(name)
 
     def _read(self, name: str) -> str:
         path = self._folder / name
@@ -136,9 +117,9 @@ def _checked(row_number: int, cells: Mapping[str, str], evidence: EvidenceFolder
         pattern=cells["path"],
         title=cells["title"],
         rights_holder=cells["rights_holder"],
-        license_expression=_license(cells["license_expression"]),
+        license_expression=license_text(cells["license_expression"]),
         permitted_uses=_uses(cells["permitted_uses"]),
-        territories=_territories(cells["territories"]),
+        territories=territories("territories", cells["territories"]),
         valid_from=valid_from,
         valid_to=valid_to,
         attribution=cells["attribution"],
@@ -149,48 +130,13 @@ def _checked(row_number: int, cells: Mapping[str, str], evidence: EvidenceFolder
 
 
 def _clean(column: str, text: str) -> str:
-    """Strip blanks around a cell and refuse characters that make a grant read differently than it is."""
-    text = text.strip()
-    if column in _MULTILINE_COLUMNS:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    allowed = "\n\t" if column in _MULTILINE_COLUMNS else ""
-    for character in "" if text.isascii() and text.isprintable() else text:
-        if character not in allowed and _is_deceptive(character):
-            reason = f"{column} contains the character U+{ord(character):04X}, which is invisible or not text"
-            raise RowProblem(
-                "rights.invalid_text", reason, "retype the cell; use a glob for such a file name"
-            )
-    if len(text) > _MAX_CELL_LENGTH:
-        reason = f"{column} has {len(text)} characters, at most {_MAX_CELL_LENGTH} are read"
-        raise RowProblem("rights.invalid_text", reason, "put long texts into an evidence file")
-    return text
-
-
-def _is_deceptive(character: str) -> bool:
-    """Control characters, lone surrogates, unassigned code points, marks that change the direction."""
-    if character.isascii():
-        return not character.isprintable()
-    category = unicodedata.category(character)
-    is_direction_mark = unicodedata.bidirectional(character) in {
-        "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI",
-    }  # fmt: skip
-    return category in {"Cc", "Cs", "Cn", "Zl", "Zp"} or is_direction_mark
-
-
-def _license(text: str) -> str:
-    if not text:
-        hint = "write an SPDX id such as CC-BY-4.0, or LicenseRef-NAME for a contract"
-        raise RowProblem("rights.missing_license", "the license expression is empty", hint)
-    try:
-        return str(parse_license(text))
-    except LicenseExpressionError as exc:
-        raise RowProblem("rights.unknown_license", str(exc), exc.hint or "") from exc
+    return clean_text(column, text, allowed="\n\t" if column in _MULTILINE_COLUMNS else "")
 
 
 @functools.lru_cache(maxsize=4096)
 def _uses(text: str) -> tuple[Use, ...]:
     uses = set()
-    for name in _listed("permitted_uses", "rights.unknown_use", text):
+    for name in listed("permitted_uses", "rights.unknown_use", text):
         value = name.lower() if name.lower().startswith("cawg.") else f"cawg.{name.lower()}"
         try:
             uses.add(Use(value))
@@ -200,46 +146,9 @@ def _uses(text: str) -> tuple[Use, ...]:
     return tuple(sorted(uses))
 
 
-@functools.lru_cache(maxsize=4096)
-def _territories(text: str) -> tuple[str, ...]:
-    try:
-        return normal_territories(_listed("territories", "rights.unknown_territory", text))
-    except TerritoryError as exc:
-        raise RowProblem("rights.unknown_territory", str(exc), exc.hint or "") from exc
-
-
-def _listed(column: str, code: str, text: str) -> list[str]:
-    """Split at `;` and `,`. A cell of separators alone is a mistake and not an empty cell."""
-    names = [name.strip() for name in re.split("[;,]", text)]
-    names = [name for name in names if name]
-    if text and not names:
-        raise RowProblem(code, f"{column} {text!r} names nothing", "leave the cell empty or name values")
-    return names
-
-
 def _start(text: str) -> dt.datetime | None:
-    return None if not text else _instant("valid_from", text, days_after_date=0)
+    return None if not text else instant("valid_from", text)
 
 
 def _end(text: str) -> dt.datetime | None:
-    return None if not text else _instant("valid_to", text, days_after_date=1)
-
-
-@functools.lru_cache(maxsize=4096)
-def _instant(column: str, text: str, *, days_after_date: int) -> dt.datetime:
-    """Read a date (its midnight UTC, plus `days_after_date`) or a date-time as an aware UTC time."""
-    is_date = _DATE.fullmatch(text) is not None
-    if not is_date and not _DATE_TIME.fullmatch(text):
-        raise RowProblem(
-            "rights.bad_date", f"{column} {text!r} is not an ISO 8601 date or date-time", _DATE_HINT
-        )
-    try:
-        time = dt.datetime.fromisoformat(text.upper())
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=dt.UTC)
-        return time.astimezone(dt.UTC) + dt.timedelta(days=days_after_date if is_date else 0)
-    except ValueError as exc:
-        raise RowProblem("rights.bad_date", f"{column} {text!r} does not exist: {exc}", _DATE_HINT) from exc
-    except OverflowError as exc:
-        hint = "leave the cell empty where the grant has no such bound"
-        raise RowProblem("rights.bad_date", f"{column} {text!r} is out of range", hint) from exc
+    return None if not text else instant("valid_to", text, days_after_date=1)
