@@ -39,14 +39,25 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _COMMANDS = {
     "init": ("governance.commands", "init", "Create or migrate a project folder."),
     "ingest": ("ingest.commands", "ingest", "Take footage in, with its rights."),
+    "signals": (
+        "ingest.signals.commands",
+        "signals",
+        "Read what files and saved sites say about AI and data mining.",
+    ),
     "calibrate": ("governance.calibrate_command", "calibrate", "Measure the detector on your footage."),
     "find": ("ingest.find_command", "find", "Where a clip occurs, with pictures side by side."),
     "index": ("ingest.index_commands", "index", "Build and check the index of a large library."),
     "encoder": ("ingest.encoder_commands", "encoder", "Show, fetch or fit the frame encoder."),
     "clear": ("governance.commands", "clear", "Decide every clip under a policy."),
-    "audit": ("governance.commands", "audit", "What is in the library, and what is wrong with it."),
-    "why": ("governance.commands", "why", "Why a clip is in or out."),
-    "policy": ("governance.policy_commands", "policy", "List, show and test policies."),
+    "audit": ("governance.audit_command", "audit", "What is in the library, and what is wrong with it."),
+    "why": ("governance.why_command", "why", "Why a clip is in or out."),
+    "catalogue": (
+        "ingest.catalogue.commands",
+        "catalogue",
+        "Load what licensors send: agreements, grants, releases.",
+    ),
+    "review": ("governance.review.commands", "review", "Settle what is held, under four eyes."),
+    "policy": ("governance.policy_commands", "policy", "List, read, compare and test policies."),
     "snapshot": (
         "governance.snapshot_commands",
         "snapshot",
@@ -112,7 +123,8 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="cleartitle")
 @click.option("-v", "--verbose", count=True, help="Log more on stderr (-vv: debug).")
-def main(verbose: int) -> None:
+@click.pass_context
+def main(context: click.Context, verbose: int) -> None:
     """Chain of title for generated video: footage in with its rights, clips out with credentials that lead back.
 
     Example: cleartitle demo
@@ -121,6 +133,14 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # An interruption that arrives while a connection is closed is passed on to us, and needs no traceback as well.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    # Footage is read in `ingest`, Content Credentials are validated in `governance` above it: they meet here.
+    context.obj = _open_credentials
+
+
+def _open_credentials(project: Any) -> Any:
+    from governance.file_credentials import credentials_reader
+
+    return credentials_reader(project)
 
 
 def run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -145,6 +146,38 @@ def list_models(session: Session) -> list[ModelRecord]:
 def find_model(session: Session, name: str) -> ModelRecord | None:
     """Return the model called `name`."""
     return next((model for model in list_models(session) if model.name == name), None)
+
+
+def library_outputs(session: Session) -> dict[str, str]:
+    """Return for each generated clip whose bytes were taken in as footage the name of its model's snapshot."""
+    query = (
+        select(models.OutputClip.sha256, models.Snapshot.name)
+        .join(models.Asset, models.Asset.sha256 == models.OutputClip.sha256)
+        .join(models.Model, models.Model.id == models.OutputClip.model_id)
+        .join(models.Run, models.Run.id == models.Model.run_id)
+        .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
+    )
+    return {row.sha256: row.name for row in session.execute(query)}
+
+
+def own_outputs(
+    session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
+) -> dict[int, bool]:
+    """Return those of `asset_ids` that are generated clips of ours, and whether all that made them is promotable."""
+    query = (
+        select(models.Asset.id, models.Snapshot.is_promotable)
+        .join(models.OutputClip, models.OutputClip.sha256 == models.Asset.sha256)
+        .join(models.Model, models.Model.id == models.OutputClip.model_id)
+        .join(models.Run, models.Run.id == models.Model.run_id)
+        .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
+        .where(models.Asset.id.in_(asset_ids))
+    )
+    if known_on is not None:
+        query = query.where(models.OutputClip.recorded_at <= known_on)
+    found: dict[int, bool] = {}
+    for asset_id, is_promotable in session.execute(query):
+        found[asset_id] = found.get(asset_id, True) and is_promotable is True
+    return found
 
 
 def has_output(session: Session, urn: str) -> bool:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Text, cast, func, insert, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.bulk import insert_rows
 from db.clock import utc_now
-from db.queries import as_clip, as_grant
-from db.records import DecisionRecord, RulingRecord
+from db.grant_rows import as_grant, grants_by_id
+from db.queries import as_clip
+from db.records import DecisionRecord, GrantRecord, RulingRecord
 
-_PAGE = 2000
+_PAGE = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewDecision:
+class NewDecision(NamedTuple):
     """A decision to be recorded; ids are those of the database."""
 
     clip_id: int
@@ -30,6 +31,8 @@ class NewDecision:
     """Grants of the titles above, which narrow the one relied on."""
     review_id: int | None = None
     """The reviewer's word that changed the outcome."""
+    evidence_digest: str = ""
+    """Of what a held clip is held on, before any verdict: what an approval is given for. Empty: not held."""
 
 
 def ensure_ruling(session: Session, columns: Mapping[str, Any]) -> int:
@@ -41,55 +44,82 @@ def ensure_ruling(session: Session, columns: Mapping[str, Any]) -> int:
     found = session.scalar(query)
     if found is not None:
         return found
-    row = models.Ruling(**columns, recorded_at=utc_now())
-    session.add(row)
-    session.flush()
-    return row.id
+    # Not a mapped object: a large library has thousands of rulings, and nobody reads them in the same session.
+    row = insert(models.Ruling).values(**columns, recorded_at=utc_now()).returning(models.Ruling.id)
+    return session.execute(row).scalar_one()
+
+
+def ruling_by_id(session: Session, ruling_id: int) -> RulingRecord:
+    """Return the ruling with this id, which must exist."""
+    return _as_ruling(session.scalars(select(models.Ruling).where(models.Ruling.id == ruling_id)).one())
 
 
 def current_basis(session: Session, policy_name: str, clip_ids: Sequence[int]) -> dict[int, NewDecision]:
     """Return what the current decision of each clip under `policy_name` rests on, by clip id."""
-    query = select(models.Decision).where(models.Decision.id.in_(_newest(policy_name, clip_ids)))
-    return {
-        row.clip_id: NewDecision(
-            clip_id=row.clip_id,
-            ruling_id=row.ruling_id,
-            grant_id=row.grant_id,
-            expires_at=row.expires_at,
-            upper_grant_ids=tuple(row.upper_grant_ids),
-            review_id=row.review_id,
+    if not clip_ids:
+        return {}
+    newest = (
+        select(func.max(models.Decision.id))
+        .where(
+            models.Decision.policy_name == policy_name,
+            models.Decision.clip_id.between(min(clip_ids), max(clip_ids)),
         )
-        for row in session.scalars(query)
-    }
+        .group_by(models.Decision.clip_id)
+    )
+    columns = (
+        models.Decision.clip_id,
+        models.Decision.ruling_id,
+        models.Decision.grant_id,
+        models.Decision.expires_at,
+        cast(models.Decision.upper_grant_ids, Text),
+        models.Decision.review_id,
+        models.Decision.evidence_digest,
+    )
+    rows = session.execute(select(*columns).where(models.Decision.id.in_(newest)))
+    # JSON is read only where there is some: a library has millions of decisions.
+    return {row[0]: NewDecision(*row[:4], _ids(row[4]), row[5], row[6]) for row in rows}
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
 
 
 def add_decisions(
     session: Session, policy_name: str, decisions: Sequence[NewDecision], *, as_of: dt.datetime
 ) -> None:
     """Append decisions; the caller passes only those that differ from the current ones."""
-    now = utc_now()
-    session.add_all(
-        models.Decision(policy_name=policy_name, as_of=as_of, recorded_at=now, **vars(decision))
-        for decision in decisions
+    insert_rows(
+        session,
+        models.Decision,
+        ("clip_id", "ruling_id", "grant_id", "expires_at", "upper_grant_ids", "review_id", "evidence_digest"),
+        decisions,
+        same={"policy_name": policy_name, "as_of": as_of, "recorded_at": utc_now()},
     )
 
 
 def current_decisions(session: Session, policy_name: str) -> Iterator[DecisionRecord]:
     """Yield the current decision of every clip under `policy_name`, in order of asset and start."""
-    last = (0, -(2**62))
+    last_id = 0
     while True:
-        page = session.execute(_decision_query(policy_name, last)).all()
-        for decision, clip, sha256, ruling, grant in page:
-            yield _as_decision(decision, clip, sha256, ruling, grant)
-        if len(page) < _PAGE:
+        # A page is some assets with all their clips: finding the newest decisions costs what the page holds.
+        ids = session.scalars(
+            select(models.Asset.id).where(models.Asset.id > last_id).order_by(models.Asset.id).limit(_PAGE)
+        ).all()
+        if not ids:
             return
-        last = (page[-1][1].asset_id, page[-1][1].start_pts)
+        page = session.execute(_decision_query(policy_name, ids)).all()
+        uppers = _upper_grants(session, [row[0] for row in page])
+        for decision, clip, sha256, ruling, grant in page:
+            yield _as_decision(decision, clip, sha256, ruling, grant, uppers)
+        last_id = ids[-1]
 
 
 def decisions_on_clip(session: Session, clip_id: int) -> list[DecisionRecord]:
     """Return every decision ever made on a clip, newest first."""
     query = _joined().where(models.Clip.id == clip_id).order_by(models.Decision.id.desc())
-    return [_as_decision(*row) for row in session.execute(query)]
+    rows = session.execute(query).all()
+    uppers = _upper_grants(session, [row[0] for row in rows])
+    return [_as_decision(*row, uppers) for row in rows]
 
 
 def decided_policies(session: Session) -> list[str]:
@@ -113,22 +143,16 @@ def _joined() -> Select[models.Decision, models.Clip, str, models.Ruling, models
 
 
 def _decision_query(
-    policy_name: str, last: tuple[int, int]
+    policy_name: str, asset_ids: Sequence[int]
 ) -> Select[models.Decision, models.Clip, str, models.Ruling, models.Grant]:
-    asset_id, start_pts = last
     newest = (
         select(func.max(models.Decision.id))
-        .where(models.Decision.policy_name == policy_name)
+        .join(models.Clip, models.Clip.id == models.Decision.clip_id)
+        .where(models.Decision.policy_name == policy_name, models.Clip.asset_id.in_(asset_ids))
         .group_by(models.Decision.clip_id)
     )
-    is_later = (models.Clip.asset_id > asset_id) | (
-        (models.Clip.asset_id == asset_id) & (models.Clip.start_pts > start_pts)
-    )
     return (
-        _joined()
-        .where(models.Decision.id.in_(newest), is_later)
-        .order_by(models.Clip.asset_id, models.Clip.start_pts)
-        .limit(_PAGE)
+        _joined().where(models.Decision.id.in_(newest)).order_by(models.Clip.asset_id, models.Clip.start_pts)
     )
 
 
@@ -140,28 +164,39 @@ def _newest(policy_name: str, clip_ids: Sequence[int]) -> Select[int]:
     )
 
 
+def _upper_grants(session: Session, rows: Sequence[models.Decision]) -> dict[int, GrantRecord]:
+    return grants_by_id(session, {grant_id for row in rows for grant_id in row.upper_grant_ids})
+
+
 def _as_decision(
     decision: models.Decision,
     clip: models.Clip,
     sha256: str,
     ruling: models.Ruling,
     grant: models.Grant | None,
+    uppers: Mapping[int, GrantRecord],
 ) -> DecisionRecord:
     return DecisionRecord(
         clip=as_clip(clip),
         asset_sha256=sha256,
-        ruling=RulingRecord(
-            id=ruling.id,
-            policy_name=ruling.policy_name,
-            policy_version=ruling.policy_version,
-            policy_digest=ruling.policy_digest,
-            basis_digest=ruling.basis_digest,
-            facts=ruling.facts,
-            outcome=ruling.outcome,
-            reasons=tuple(ruling.reasons),
-        ),
+        ruling=_as_ruling(ruling),
         grant=None if grant is None else as_grant(grant),
         as_of=decision.as_of,
         expires_at=decision.expires_at,
         recorded_at=decision.recorded_at,
+        upper_grants=tuple(uppers[grant_id] for grant_id in decision.upper_grant_ids),
+        evidence_digest=decision.evidence_digest,
+    )
+
+
+def _as_ruling(ruling: models.Ruling) -> RulingRecord:
+    return RulingRecord(
+        id=ruling.id,
+        policy_name=ruling.policy_name,
+        policy_version=ruling.policy_version,
+        policy_digest=ruling.policy_digest,
+        basis_digest=ruling.basis_digest,
+        facts=ruling.facts,
+        outcome=ruling.outcome,
+        reasons=tuple(ruling.reasons),
     )

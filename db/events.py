@@ -51,15 +51,23 @@ def list_events(
         query = query.where(Event.kind == kind)
     if subject is not None:
         query = query.where(Event.subject == subject)
-    return [
-        EventRecord(
-            id=row.id,
-            kind=row.kind,
-            subject=row.subject,
-            payload=row.payload,
-            actor=row.actor,
-            digest=row.digest,
-            recorded_at=row.recorded_at,
-        )
-        for row in session.scalars(query)
-    ]
+    return [_as_event(row) for row in session.scalars(query)]
+
+
+def newest_event(session: Session, *, kind: str, subject: str) -> EventRecord | None:
+    """Return the last event of a kind on a subject."""
+    query = select(Event).where(Event.kind == kind, Event.subject == subject).order_by(Event.id.desc())
+    row = session.scalar(query.limit(1))
+    return None if row is None else _as_event(row)
+
+
+def _as_event(row: Event) -> EventRecord:
+    return EventRecord(
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        payload=row.payload,
+        actor=row.actor,
+        digest=row.digest,
+        recorded_at=row.recorded_at,
+    )

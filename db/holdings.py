@@ -32,42 +32,6 @@ class Rejection:
     detail: str
 
 
-def list_holdings(session: Session, policy_name: str) -> list[Holding]:
-    """Return the library under the current decisions of one policy; clips it never saw have outcome `None`."""
-    newest = (
-        select(func.max(models.Decision.id))
-        .where(models.Decision.policy_name == policy_name)
-        .group_by(models.Decision.clip_id)
-    )
-    decided = select(models.Decision).where(models.Decision.id.in_(newest)).subquery()
-    query = (
-        select(
-            models.Ruling.outcome,
-            models.Grant.license_expression,
-            models.Grant.rights_holder,
-            func.count(models.Clip.id),
-            func.sum(models.Clip.end_seconds - models.Clip.start_seconds),
-        )
-        .join(models.Membership, models.Membership.asset_id == models.Clip.asset_id)
-        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .outerjoin(decided, decided.c.clip_id == models.Clip.id)
-        .outerjoin(models.Ruling, models.Ruling.id == decided.c.ruling_id)
-        .outerjoin(models.Grant, models.Grant.id == decided.c.grant_id)
-        .where(models.Collection.kind == CollectionKind.LIBRARY)
-        .group_by(models.Ruling.outcome, models.Grant.license_expression, models.Grant.rights_holder)
-    )
-    return [
-        Holding(
-            outcome=outcome,
-            license_expression=expression,
-            rights_holder=holder,
-            num_clips=count,
-            duration_seconds=float(seconds),
-        )
-        for outcome, expression, holder, count, seconds in session.execute(query)
-    ]
-
-
 def rejected_files(session: Session) -> Iterator[Rejection]:
     """Yield files that were offered and are no asset to this day, newest reason of each path only."""
     newest = select(func.max(models.RejectedFile.id)).group_by(models.RejectedFile.path)
@@ -131,3 +95,14 @@ def reference_texture(session: Session, encoder_digest: str) -> list[tuple[int, 
         .order_by(models.Asset.id)
     )
     return [(row[0], row[1], row[2]) for row in session.execute(query)]
+
+
+def num_library_clips(session: Session) -> int:
+    """Count the clips of the library."""
+    query = (
+        select(func.count(models.Clip.id))
+        .join(models.Membership, models.Membership.asset_id == models.Clip.asset_id)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .where(models.Collection.kind == CollectionKind.LIBRARY)
+    )
+    return session.scalar(query) or 0

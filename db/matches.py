@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from db import models
@@ -15,7 +16,11 @@ from db.vocabularies import CollectionKind
 
 
 def matches_of(
-    session: Session, asset_ids: Sequence[int], detector_digest: str
+    session: Session,
+    asset_ids: Sequence[int],
+    detector_digest: str,
+    *,
+    known_on: dt.datetime | None = None,
 ) -> dict[int, tuple[MatchRecord, ...]]:
     """Return each asset's matches as that asset sees them, strongest first.
 
@@ -23,14 +28,48 @@ def matches_of(
     detectors are history. Those of another encoder are returned: an encoder only nominates, the detector's comparison
     of the pictures decided.
     """
+    touching = models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids)
+    return _seen_by(session, asset_ids, touching, detector_digest, known_on)
+
+
+def reference_matches_of(
+    session: Session,
+    asset_ids: Sequence[int],
+    detector_digest: str,
+    *,
+    known_on: dt.datetime | None = None,
+) -> dict[int, tuple[MatchRecord, ...]]:
+    """Return what each asset shares with reference footage, as `matches_of` does.
+
+    A logo that opens a hundred thousand films matches all of them: what matters of it is asked for alone.
+    """
+    references = (
+        select(models.Membership.asset_id)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .where(models.Collection.kind == CollectionKind.REFERENCE)
+    )
+    touching = (models.Match.asset_id.in_(asset_ids) & models.Match.other_id.in_(references)) | (
+        models.Match.other_id.in_(asset_ids) & models.Match.asset_id.in_(references)
+    )
+    return _seen_by(session, asset_ids, touching, detector_digest, known_on)
+
+
+def _seen_by(
+    session: Session,
+    asset_ids: Sequence[int],
+    touching: ColumnElement[bool],
+    detector_digest: str,
+    known_on: dt.datetime | None,
+) -> dict[int, tuple[MatchRecord, ...]]:
+    if not asset_ids:
+        return {}
     query = (
         select(models.Match)
-        .where(
-            models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids),
-            models.Match.detector_digest.in_([detector_digest, newest_sound_detector()]),
-        )
+        .where(touching, models.Match.detector_digest.in_([detector_digest, newest_sound_detector()]))
         .order_by(models.Match.score.desc(), models.Match.id)
     )
+    if known_on is not None:
+        query = query.where(models.Match.recorded_at <= known_on)
     rows = list(session.scalars(query))
     everyone = sorted({row.asset_id for row in rows} | {row.other_id for row in rows})
     sets, library = reference_sets_of(session, everyone), library_members(session, everyone)

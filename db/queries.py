@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from db import models
-from db.contracts import Contract
-from db.matches import matches_of, reference_sets_of
+from db.artefacts import own_outputs
+from db.grant_rows import grants_by_id
+from db.matches import matches_of, reference_matches_of, reference_sets_of
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
+from db.rights import statements_on
+from db.rights_records import NO_STATEMENTS
+from db.signals import read_assets
 from db.sounds import sound_detectors
 from db.vocabularies import CollectionKind
 
-_PAGE = 500
+_PAGE = 1000
+
+_ASSET_NAMES = tuple(AssetRecord.__dataclass_fields__)
+_ASSET_COLUMNS = tuple(getattr(models.Asset, name) for name in _ASSET_NAMES)
+_CLIP_COLUMNS = tuple(getattr(models.Clip, name) for name in ClipRecord._fields)
 
 T = TypeVar("T")
 
@@ -29,16 +38,7 @@ def as_asset(row: models.Asset) -> AssetRecord:
 
 def as_clip(row: models.Clip) -> ClipRecord:
     """Turn a row into a record."""
-    return ClipRecord(**{name: getattr(row, name) for name in ClipRecord.__dataclass_fields__})
-
-
-def as_grant(row: models.Grant) -> GrantRecord:
-    """Turn a row into a record."""
-    values = {name: getattr(row, name) for name in GrantRecord.__dataclass_fields__}
-    values["permitted_uses"] = tuple(row.permitted_uses)
-    values["territories"] = tuple(row.territories)
-    values["contract"] = Contract.from_json(row.contract)
-    return GrantRecord(**values)
+    return ClipRecord(*(getattr(row, name) for name in ClipRecord._fields))
 
 
 def find_asset(session: Session, sha256: str) -> AssetRecord | None:
@@ -162,58 +162,90 @@ def asset_paths(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[s
     return _grouped(session.execute(query))
 
 
-def claims_in_force(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[GrantRecord, ...]]:
+def claims_in_force(
+    session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
+) -> dict[int, tuple[GrantRecord, ...]]:
     """Return the grants in force of each asset: the newest claim of each of its paths, each grant once."""
+    known = true() if known_on is None else models.Claim.recorded_at <= known_on
     newest = (
         select(func.max(models.Claim.id).label("claim_id"), models.AssetPath.asset_id)
         .join(models.AssetPath, models.AssetPath.id == models.Claim.asset_path_id)
-        .where(models.AssetPath.asset_id.in_(asset_ids))
+        .where(models.AssetPath.asset_id.in_(asset_ids), known)
         .group_by(models.AssetPath.asset_id, models.Claim.asset_path_id)
         .subquery()
     )
     query = (
-        select(newest.c.asset_id, models.Grant)
+        select(newest.c.asset_id, models.Claim.grant_id)
         .join(models.Claim, models.Claim.id == newest.c.claim_id)
-        .join(models.Grant, models.Grant.id == models.Claim.grant_id)
+        .where(models.Claim.grant_id.is_not(None))
         .order_by(newest.c.claim_id.desc())
     )
-    grants: dict[int, dict[int, GrantRecord]] = defaultdict(dict)
-    for asset_id, row in session.execute(query):
-        grants[asset_id].setdefault(row.id, as_grant(row))
-    return {asset_id: tuple(found.values()) for asset_id, found in grants.items()}
+    claimed: dict[int, dict[int, None]] = defaultdict(dict)
+    for asset_id, grant_id in session.execute(query):
+        claimed[asset_id][grant_id] = None
+    grants = grants_by_id(session, {grant_id for found in claimed.values() for grant_id in found})
+    return {asset_id: tuple(grants[grant_id] for grant_id in found) for asset_id, found in claimed.items()}
 
 
-def library_evidence(session: Session, encoder_digest: str, detector_digest: str) -> Iterator[AssetEvidence]:
-    """Yield the evidence on every library asset, page by page: memory is bounded by the page."""
+def library_evidence(
+    session: Session, encoder_digest: str, detector_digest: str, *, known_on: dt.datetime | None = None
+) -> Iterator[AssetEvidence]:
+    """Yield the evidence on every library asset: memory is bounded by a page of them."""
+    for page in library_pages(session, encoder_digest, detector_digest, known_on=known_on):
+        yield from page
+
+
+def library_pages(
+    session: Session, encoder_digest: str, detector_digest: str, *, known_on: dt.datetime | None = None
+) -> Iterator[list[AssetEvidence]]:
+    """Yield the evidence on the library assets in order of id, some hundred at a time."""
+    library = session.scalar(
+        select(models.Collection.id).where(models.Collection.kind == CollectionKind.LIBRARY)
+    )
     last_id = 0
     while True:
+        # By the column that the index of memberships is sorted on: a page costs what it holds, not what is before it.
         query = (
-            select(models.Asset)
+            select(*_ASSET_COLUMNS)
             .join(models.Membership, models.Membership.asset_id == models.Asset.id)
-            .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-            .where(models.Collection.kind == CollectionKind.LIBRARY, models.Asset.id > last_id)
-            .order_by(models.Asset.id)
+            .where(models.Membership.collection_id == library, models.Membership.asset_id > last_id)
+            .order_by(models.Membership.asset_id)
             .limit(_PAGE)
         )
-        assets = [as_asset(row) for row in session.scalars(query).unique()]
+        if known_on is not None:
+            query = query.where(models.Membership.recorded_at <= known_on)
+        assets = [AssetRecord(**dict(zip(_ASSET_NAMES, row, strict=True))) for row in session.execute(query)]
         if not assets:
             return
-        yield from evidence_on(session, assets, encoder_digest, detector_digest)
+        yield evidence_on(session, assets, encoder_digest, detector_digest, known_on=known_on)
         last_id = assets[-1].id
 
 
 def evidence_on(
-    session: Session, assets: Sequence[AssetRecord], encoder_digest: str, detector_digest: str
+    session: Session,
+    assets: Sequence[AssetRecord],
+    encoder_digest: str,
+    detector_digest: str,
+    *,
+    known_on: dt.datetime | None = None,
 ) -> list[AssetEvidence]:
-    """Return the evidence on these assets, in their order."""
+    """Return the evidence on these assets, in their order.
+
+    `known_on`: what was recorded later is not known yet; `None`: everything on record.
+    """
     ids = [asset.id for asset in assets]
-    matches = matches_of(session, ids, detector_digest)
+    matches = matches_of(session, ids, detector_digest, known_on=known_on)
     others = sorted({match.other_id for records in matches.values() for match in records})
-    behind = matches_of(session, others, detector_digest)
-    claims, other_claims = claims_in_force(session, ids), claims_in_force(session, others)
-    paths, exact, clips = asset_paths(session, ids), reference_sets_of(session, ids), _clips_of(session, ids)
-    searched = searched_among(session, ids, encoder_digest, detector_digest)
+    behind = reference_matches_of(session, others, detector_digest, known_on=known_on)
+    paths = asset_paths(session, ids)
+    rights = statements_on(session, {a.id: a.sha256 for a in assets}, paths, known_on=known_on)
+    claims = claims_in_force(session, ids, known_on=known_on)
+    other_claims = _all_claims(session, others, known_on)
+    exact, clips = reference_sets_of(session, ids), _clips_of(session, ids)
+    searched = searched_among(session, ids, encoder_digest, detector_digest, known_on=known_on)
     textured = _textured_rows(session, ids, encoder_digest)
+    read = read_assets(session, ids, known_on=known_on)
+    made_here = own_outputs(session, ids, known_on=known_on)
     return [
         AssetEvidence(
             asset=asset,
@@ -226,9 +258,31 @@ def evidence_on(
             exact_reference_sets=exact.get(asset.id, ()),
             is_searched=asset.id in searched,
             num_textured_rows=textured.get(asset.id, 0),
+            rights=rights.get(asset.id, NO_STATEMENTS),
+            has_signals_read=asset.id in read,
+            is_own_output=asset.id in made_here,
+            has_research_ancestor=not made_here.get(asset.id, True),
         )
         for asset in assets
     ]
+
+
+def _all_claims(
+    session: Session, asset_ids: Sequence[int], known_on: dt.datetime | None
+) -> dict[int, tuple[GrantRecord, ...]]:
+    """Return every grant that speaks of each asset: of rights tables and catalogues, at any level."""
+    if not asset_ids:
+        return {}
+    claims = claims_in_force(session, asset_ids, known_on=known_on)
+    query = select(models.Asset.id, models.Asset.sha256).where(models.Asset.id.in_(asset_ids))
+    digests = {row.id: row.sha256 for row in session.execute(query)}
+    stated = statements_on(session, digests, asset_paths(session, asset_ids), known_on=known_on)
+    found = {}
+    for asset_id in asset_ids:
+        scoped = stated[asset_id].grants if asset_id in stated else ()
+        grants = (*claims.get(asset_id, ()), *(item.grant for item in scoped))
+        found[asset_id] = tuple({grant.id: grant for grant in grants}.values())
+    return found
 
 
 def _reference_matches(
@@ -241,7 +295,12 @@ def _reference_matches(
 
 
 def searched_among(
-    session: Session, asset_ids: Sequence[int], encoder_digest: str, detector_digest: str
+    session: Session,
+    asset_ids: Sequence[int],
+    encoder_digest: str,
+    detector_digest: str,
+    *,
+    known_on: dt.datetime | None = None,
 ) -> set[int]:
     """Return those of `asset_ids` whose search with this encoder and detector is on record."""
     query = (
@@ -253,16 +312,23 @@ def searched_among(
             models.Search.detector_digest == detector_digest,
         )
     )
+    if known_on is not None:
+        query = query.where(models.Search.recorded_at <= known_on)
     return set(session.scalars(query))
 
 
 def _clips_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[ClipRecord, ...]]:
     query = (
-        select(models.Clip)
+        select(*_CLIP_COLUMNS)
         .where(models.Clip.asset_id.in_(asset_ids))
         .order_by(models.Clip.asset_id, models.Clip.start_pts)
     )
-    return _grouped((row.asset_id, as_clip(row)) for row in session.scalars(query))
+    # Columns, since a library has millions of clips: mapped objects cost ten times as much.
+    groups: dict[int, list[ClipRecord]] = defaultdict(list)
+    for row in session.execute(query):
+        clip = ClipRecord._make(row)
+        groups[clip.asset_id].append(clip)
+    return {asset_id: tuple(clips) for asset_id, clips in groups.items()}
 
 
 def _textured_rows(session: Session, asset_ids: Sequence[int], encoder_digest: str) -> dict[int, int]:

@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from db.contracts import NOTHING_MORE, Contract
+from db.rights_records import NO_STATEMENTS, RightsStatements
 from db.vocabularies import COPY_TIERS, MatchKind, MatchTier, Outcome, Tri
 
 
@@ -57,9 +58,8 @@ class GrantRecord:
     """What a catalogue says beyond a row of a rights table."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClipRecord:
-    """A span of an asset, end exclusive."""
+class ClipRecord(NamedTuple):
+    """A span of an asset, end exclusive. A tuple, since a library has millions of them."""
 
     id: int
     clip_id: str
@@ -132,6 +132,10 @@ class DecisionRecord:
     as_of: dt.datetime
     expires_at: dt.datetime | None
     recorded_at: dt.datetime
+    upper_grants: tuple[GrantRecord, ...] = ()
+    """Grants of the titles above, which narrow the one relied on."""
+    evidence_digest: str = ""
+    """Of what a held clip is held on, before any verdict: what an approval is given for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +153,8 @@ class SnapshotRecord:
     duration_seconds: float
     expires_at: dt.datetime | None
     sealed_at: dt.datetime
+    is_promotable: bool | None
+    """What is made with it may be released commercially; `None`: sealed before that was recorded."""
     recall_reason: str | None
 
 
@@ -200,3 +206,11 @@ class AssetEvidence:
     """The near-duplicate search with the present encoder and detector covers this asset."""
     num_textured_rows: int
     """Sampled frames with enough texture to be compared."""
+    rights: RightsStatements = NO_STATEMENTS
+    """What catalogues, the file itself and captured pages state, at every level above the clips."""
+    has_signals_read: bool = False
+    """The file was read for rights signals, whatever it says."""
+    is_own_output: bool = False
+    """These very bytes were made by a model that was trained here."""
+    has_research_ancestor: bool = False
+    """That model's snapshot is for research only, or it is not on record that it is not."""

@@ -1,260 +1,313 @@
 """The audit: what the library holds, what is wrong with it, and what was not checked.
 
-An audit collects findings and never raises for bad data. Finding codes are dotted and stable; every finding says what
-would settle it.
+An audit collects findings and never raises for bad data. Finding codes are dotted and stable (`governance.findings`);
+every finding says what would settle it. Findings come one after another, so that a million are no burden.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from db import holdings, queries
+from db import audits, holdings, queries
+from db.audits import AuditedAsset, EndingGrant, KeptOutClip, KeptOutRuling
 from db.clock import rfc3339
-from db.decisions import current_decisions
+from db.expiry import EndingRight, RightKind, ended_releases, ending_rights
 from db.files import path_of
-from db.project import Project
-from db.records import AssetEvidence, DecisionRecord, GrantRecord
 from db.terminal import clock_text
-from db.vocabularies import CollectionKind, Outcome
-from governance.clearance import MIN_COMPARED_ROWS, Comparison, clip_facts, grant_relied_on
-from ingest.detectors import measurement_of
-from ingest.encoders import EncoderIdentity
-from ingest.nomination import index_statement
+from governance.findings import Finding, gravity
+from governance.match_facts import MIN_COMPARED_ROWS, Comparison
 
 EXPIRY_NOTICE = dt.timedelta(days=30)
+DEFAULT_HORIZON_DAYS = 90
+"""How far the expiry calendar looks ahead, unless somebody asks for more or less."""
+
+_ENDING_CODES = {
+    RightKind.RELEASE: "release.expiring",
+    RightKind.WAIVER: "waiver.expiring",
+    RightKind.SNAPSHOT: "snapshot.expiring",
+}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, in one place."""
+@dataclass(frozen=True, kw_only=True)
+class FindingSummary:
+    """The findings of an audit in sums."""
 
-    code: str
-    subject: str
-    message: str
-    remedy: str
+    counts: Mapping[str, int]
+    """By code, the gravest first."""
+    first: tuple[Finding, ...]
+    """The gravest, as many as were asked for."""
+
+    @property
+    def total(self) -> int:
+        """Number of findings."""
+        return sum(self.counts.values())
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """What the near-duplicate search compared the library with."""
+def nothing_stale() -> Iterator[tuple[int, int]]:
+    """Yield nothing: for an audit that does not look at whether decisions are out of date."""
+    return iter(())
 
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryAudit:
+    """The audit of a library within one transaction."""
+
+    session: Session
+    policy_name: str | None
+    """The policy whose decisions count; `None`: nothing has been decided."""
     comparison: Comparison
-    reference_sets: tuple[tuple[str, int, float], ...]
-    """Name, number of assets, seconds."""
-    index_statement: str | None
-    """What an approximate index may leave out; None: every row was compared."""
-    measurement: Mapping[str, Any] | None
-    """What the detector was measured to find; None: nobody measured it, or there was no search."""
+    now: dt.datetime
+    horizon_days: int = DEFAULT_HORIZON_DAYS
+    stale: Callable[[], Iterator[tuple[int, int]]] = nothing_stale
+    """Yields (asset id, number of clips whose decision is out of date), in order of id."""
+    _ending: list[EndingRight] = field(default_factory=list, init=False, repr=False)
+    _kept_out: list[KeptOutRuling] = field(default_factory=list, init=False, repr=False)
 
-    def miss_rate(self) -> str:
-        """Return in words how many copies the search misses."""
-        if self.measurement is None:
-            return "not measured: how many copies the search misses is not known (`cleartitle calibrate`)"
-        recall = self.measurement["recall"]
-        worst = min(self.measurement["recall_by_attack"], key=lambda row: row["recall"])
-        threshold = self.measurement["threshold"]
-        return (
-            f"misses {1 - recall['recall']:.1%} of disguised copies, at most {1 - recall['low']:.1%} with 95 % "
-            f"confidence (worst: {worst['name']}, {1 - worst['recall']:.0%}); threshold {threshold:.3f}; "
-            f"measured on {self.measurement['num_queries']} queries of {self.measurement['num_clips']} clips"
-        )
+    def __post_init__(self) -> None:
+        """Read what several answers need."""
+        horizon = self.now + max(dt.timedelta(days=self.horizon_days), EXPIRY_NOTICE)
+        self._ending.extend(ending_rights(self.session, self.policy_name, after=self.now, by=horizon))
+        if self.policy_name is not None:
+            self._kept_out.extend(audits.kept_out_rulings(self.session, self.policy_name))
 
-    def caveats(self) -> Iterator[str]:
-        """Yield, in plain words, what this audit did not check."""
-        if not self.reference_sets:
-            yield "no reference set: the library was compared with itself only, not with footage it must not contain"
-        if self.comparison.encoder_digest is None:
-            yield "no near-duplicate search has been made"
-        elif self.reference_sets and not self.comparison.is_reference_covered:
-            yield "part of the reference sets was not searched, so no file counts as compared with them"
-        if self.reference_sets:
-            yield "footage that was offered for a reference set and could not be read is in none of them"
-        yield "persons, voices, music, places and marks in the picture or sound were not examined"
-        yield "sound was compared only where a file has any and the fingerprinting library is installed"
-        yield "insets below a fifth of the frame, re-filmed screens and redrawn footage were not looked for"
-        if self.index_statement is not None:
-            yield self.index_statement
-        yield "whether a rights holder really owns what a rights table says was not examined"
-        yield "the documents named as evidence were hashed when the table was read, not opened or hashed again"
-        yield "whether a policy was edited after it was applied: `clear` and `snapshot seal` notice that"
-        yield "the footage on disk was not hashed again (`snapshot verify --media` does that)"
+    def ending(self) -> tuple[EndingRight, ...]:
+        """Return what ends within the horizon, soonest first."""
+        horizon = self.now + dt.timedelta(days=self.horizon_days)
+        return tuple(right for right in self._ending if right.ends_at <= horizon)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every finding: on what was offered, on each file, and on each clip that is kept out."""
+        yield from self._library_findings()
+        yield from self._decision_findings(self._kept_out, None)
+
+    def summary(self, limit: int) -> FindingSummary:
+        """Count the findings by code and return the gravest. Clips that are kept out are counted by the database."""
+        counts: Counter[str] = Counter()
+
+        def counted() -> Iterator[Finding]:
+            for finding in self._library_findings():
+                counts[finding.code] += 1
+                yield finding
+
+        first = heapq.nsmallest(limit, counted(), key=_rank)
+        for ruling in self._kept_out:
+            for reason in ruling.reasons:
+                counts[reason["code"]] += ruling.num_clips
+        # A stable sort: what is said of whole files comes before what is said of clips.
+        first = sorted([*first, *self._gravest_on_clips(limit)], key=_rank)[:limit]
+        ordered = sorted(counts.items(), key=lambda item: (gravity(item[0])[0], -item[1], item[0]))
+        return FindingSummary(counts=dict(ordered), first=tuple(first))
+
+    def _gravest_on_clips(self, limit: int) -> Iterator[Finding]:
+        """Yield up to `limit` findings on clips, the gravest codes first, reading no more clips than that."""
+        codes = {reason["code"] for ruling in self._kept_out for reason in ruling.reasons}
+        left = limit
+        for code in sorted(codes, key=gravity):
+            with_code = [r for r in self._kept_out if any(reason["code"] == code for reason in r.reasons)]
+            for finding in self._decision_findings(with_code, left):
+                if finding.code == code and left > 0:
+                    left -= 1
+                    yield finding
+            if left == 0:
+                return
+
+    def _library_findings(self) -> Iterator[Finding]:
+        yield from _intake_findings(self.session)
+        yield from _reference_findings(self.session, self.comparison)
+        yield from _ending_findings(self._ending, self.now)
+        yield from _catalogue_findings(self.session, self.now)
+        stale = _Along(self.stale())
+        if self.policy_name is None:
+            yield _never_decided()
+        for asset in audits.audited_assets(
+            self.session,
+            policy_name=self.policy_name,
+            encoder_digest=self.comparison.encoder,
+            detector_digest=self.comparison.detector,
+            ending_by=self.now + EXPIRY_NOTICE,
+        ):
+            yield from _asset_findings(asset, self.now)
+            yield from _currency_findings(asset, stale.of(asset.id))
+
+    def _decision_findings(self, rulings: Sequence[KeptOutRuling], limit: int | None) -> Iterator[Finding]:
+        if self.policy_name is None or not rulings:
+            return
+        by_id = {ruling.id: ruling for ruling in rulings}
+        ids = None if rulings is self._kept_out else list(by_id)
+        for clip in audits.kept_out_clips(self.session, self.policy_name, ids, limit=limit):
+            yield from _clip_findings(clip, by_id[clip.ruling_id])
 
 
-def read_coverage(session: Session, comparison: Comparison, project: Project) -> Coverage:
-    """Return what the search covered, and how well it is known to find copies."""
-    sizes = queries.collection_sizes(session)
-    sets = tuple(
-        (name, count, seconds) for name, kind, count, seconds in sizes if kind is CollectionKind.REFERENCE
+def _rank(finding: Finding) -> int:
+    return finding.severity.rank
+
+
+def _never_decided() -> Finding:
+    return Finding(
+        code="decision.missing",
+        subject="library",
+        message="no clip has been decided",
+        remedy="run `cleartitle clear --policy NAME`",
     )
-    if comparison.encoder_digest is None or comparison.detector_digest is None:
-        return Coverage(comparison, sets, None, None)
-    identity = EncoderIdentity(**queries.encoder_columns(session, comparison.encoder_digest))  # type: ignore[arg-type]
-    return Coverage(
-        comparison,
-        sets,
-        index_statement(project, identity),
-        measurement_of(comparison.detector_digest, project.calibrations),
-    )
-
-
-def list_findings(
-    session: Session, policy_name: str | None, comparison: Comparison, *, now: dt.datetime
-) -> Iterator[Finding]:
-    """Yield every finding: rejected intake, reference sets, each asset's own, and decisions that keep clips out."""
-    yield from _intake_findings(session)
-    yield from _reference_findings(session, comparison)
-    decided = _DecidedAssets(() if policy_name is None else current_decisions(session, policy_name))
-    for evidence in queries.library_evidence(session, comparison.encoder, comparison.detector):
-        yield from _asset_findings(evidence, now)
-        if policy_name is not None:
-            yield from _currency_findings(evidence, decided.of(evidence.asset.id), comparison, now)
-    if policy_name is None:
-        yield Finding(
-            "decision.missing", "library", "no clip has been decided", "run `cleartitle clear --policy NAME`"
-        )
-        return
-    by_asset = groupby(current_decisions(session, policy_name), key=lambda decision: decision.clip.asset_id)
-    for asset_id, decisions in by_asset:
-        kept_out = [decision for decision in decisions if decision.ruling.outcome is not Outcome.CLEARED]
-        paths = queries.asset_paths(session, [asset_id]) if kept_out else {}
-        for decision in kept_out:
-            yield from _decision_findings(decision, paths.get(asset_id, (decision.asset_sha256[:16],))[0])
 
 
 def _intake_findings(session: Session) -> Iterator[Finding]:
     for file in holdings.rejected_files(session):
-        yield Finding(file.code, file.subject, file.detail, "repair or replace the file and ingest it again")
+        remedy = "repair or replace the file and ingest it again"
+        yield Finding(
+            code=file.code, subject=file.subject, message=file.detail, remedy=remedy, path=file.subject
+        )
     for row in holdings.rejected_rows(session):
-        yield Finding(row.code, row.subject, row.detail, "correct the row and ingest again with the table")
+        remedy = "correct the row and ingest again with the table"
+        yield Finding(code=row.code, subject=row.subject, message=row.detail, remedy=remedy)
 
 
 def _reference_findings(session: Session, comparison: Comparison) -> Iterator[Finding]:
     for name in holdings.empty_reference_sets(session):
-        subject = f"reference set {name}"
-        yield Finding("reference.empty", subject, "it holds no footage at all", "ingest its footage")
+        yield Finding(
+            code="reference.empty",
+            subject=f"reference set {name}",
+            message="it holds no footage at all",
+            remedy="ingest its footage",
+        )
     for asset_id, sha256, num_rows in holdings.reference_texture(session, comparison.encoder):
         if num_rows < MIN_COMPARED_ROWS:
-            paths = queries.asset_paths(session, [asset_id]).get(asset_id, (sha256[:16],))
-            message = "this reference footage is too short or too flat: no copy of it can be found"
-            yield Finding("reference.not_comparable", paths[0], message, "look for copies of it by eye")
+            paths = queries.asset_paths(session, [asset_id]).get(asset_id, ())
+            yield Finding(
+                code="reference.not_comparable",
+                subject=next(iter(paths), sha256[:16]),
+                message="this reference footage is too short or too flat: no copy of it can be found",
+                remedy="look for copies of it by eye",
+                path=next(iter(paths), None),
+                asset_sha256=sha256,
+            )
 
 
-class _DecidedAssets:
-    """The current decisions by asset, read along with the library: both come in order of asset id."""
+def _ending_findings(ending: Iterable[EndingRight], now: dt.datetime) -> Iterator[Finding]:
+    for right in ending:
+        code = _ENDING_CODES.get(right.kind)
+        if code is None or right.ends_at > now + EXPIRY_NOTICE:
+            continue
+        resting = (
+            f"{right.num_clips} cleared clips rest on it" if right.kind is not RightKind.SNAPSHOT else ""
+        )
+        message = f"{right.what}: ends {rfc3339(right.ends_at)}" + (f"; {resting}" if resting else "")
+        yield Finding(
+            code=code,
+            subject=f"{right.kind.value} {right.ref} ({right.who})",
+            message=message,
+            remedy="renew it, or take what rests on it out of use before that day",
+        )
 
-    def __init__(self, decisions: Iterable[DecisionRecord]) -> None:
-        self._groups = groupby(decisions, key=lambda decision: decision.clip.asset_id)
-        self._next = self._read()
 
-    def of(self, asset_id: int) -> Mapping[int, DecisionRecord]:
-        """Return the decisions on an asset by clip; ask for assets in ascending order."""
+def _catalogue_findings(session: Session, now: dt.datetime) -> Iterator[Finding]:
+    for scope, grant in audits.ending_scopes(session, now + EXPIRY_NOTICE):
+        kind, _, name = scope.partition(":")
+        path = name if kind == "path" else None
+        yield _term_finding(scope or "everywhere", path, grant, now)
+    for ref, kind, subject, ended_at in ended_releases(session, now=now):
+        yield Finding(
+            code="release.expired",
+            subject=f"release {ref} ({subject})",
+            message=f"the {kind} release ended {rfc3339(ended_at)}",
+            remedy="obtain a new release and record it",
+        )
+
+
+class _Along:
+    """Numbers by asset id, read along with the library: both come in order of id."""
+
+    def __init__(self, numbers: Iterator[tuple[int, int]]) -> None:
+        self._numbers = numbers
+        self._next = next(numbers, None)
+
+    def of(self, asset_id: int) -> int:
+        """Return an asset's number, 0 without one; ask for assets in ascending order."""
         while self._next is not None and self._next[0] < asset_id:
-            self._next = self._read()
-        is_there = self._next is not None and self._next[0] == asset_id
-        return self._next[1] if self._next is not None and is_there else {}
-
-    def _read(self) -> tuple[int, dict[int, DecisionRecord]] | None:
-        found = next(self._groups, None)
-        return None if found is None else (found[0], {decision.clip.id: decision for decision in found[1]})
+            self._next = next(self._numbers, None)
+        return self._next[1] if self._next is not None and self._next[0] == asset_id else 0
 
 
-def _currency_findings(
-    evidence: AssetEvidence, decided: Mapping[int, DecisionRecord], comparison: Comparison, now: dt.datetime
-) -> Iterator[Finding]:
+def _on(asset: AuditedAsset, code: str, message: str, remedy: str) -> Finding:
+    return Finding(
+        code=code,
+        subject=asset.paths[0] if asset.paths else asset.sha256[:16],
+        message=message,
+        remedy=remedy,
+        path=asset.paths[0] if asset.paths else None,
+        asset_sha256=asset.sha256,
+    )
+
+
+def _currency_findings(asset: AuditedAsset, num_stale: int) -> Iterator[Finding]:
     """Say which decisions are missing, or were taken on facts that are no longer the facts."""
-    subject, again = _subject(evidence), "run `cleartitle clear --policy NAME`"
-    if num_missing := sum(clip.id not in decided for clip in evidence.clips):
-        yield Finding("decision.missing", subject, f"{num_missing} of its clips have not been decided", again)
-    num_stale = sum(_is_stale(decision, evidence, comparison, now) for decision in decided.values())
+    again = "run `cleartitle clear --policy NAME`"
+    if asset.num_undecided:
+        message = f"{asset.num_undecided} of its clips have not been decided"
+        yield _on(asset, "decision.missing", message, again)
     if num_stale:
-        message = f"the decisions on {num_stale} of its clips rest on facts that have changed since"
-        yield Finding("decision.stale", subject, message, again)
+        message = f"the decisions on {num_stale} of its clips are not what today's facts and policy give"
+        yield _on(asset, "decision.stale", message, again)
 
 
-def _is_stale(
-    decision: DecisionRecord, evidence: AssetEvidence, comparison: Comparison, now: dt.datetime
-) -> bool:
-    recorded, grant = decision.ruling.facts, grant_relied_on(evidence)
-    facts = clip_facts(decision.clip, evidence, comparison, purpose=recorded["purpose"], as_of=now).as_cel()
-    was = None if decision.grant is None else decision.grant.id
-    return _lasting(facts) != _lasting(recorded) or was != (None if grant is None else grant.id)
-
-
-def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts without the days left, which change daily and are stored with those of another clip."""
-    return {**facts, "grant": {**facts["grant"], "days_left": None}}
-
-
-def _subject(evidence: AssetEvidence) -> str:
-    return evidence.paths[0] if evidence.paths else evidence.asset.sha256[:16]
-
-
-def _source_finding(evidence: AssetEvidence) -> Finding | None:
-    there = [path for path in map(path_of, evidence.paths) if path.is_file()]
+def _asset_findings(asset: AuditedAsset, now: dt.datetime) -> Iterator[Finding]:
+    there = [path for path in map(path_of, asset.paths) if path.is_file()]
     if not there:
-        message = "the footage is gone from every recorded place"
-        return Finding("source.missing", _subject(evidence), message, "put it back")
-    if not any(path.stat().st_size == evidence.asset.size_bytes for path in there):
+        yield _on(asset, "source.missing", "the footage is gone from every recorded place", "put it back")
+    elif not any(path.stat().st_size == asset.size_bytes for path in there):
         message = "another file lies in its place: the size is not that of what was ingested"
-        return Finding(
-            "source.changed", _subject(evidence), message, "put the footage back, or ingest what is there"
-        )
-    return None
-
-
-def _asset_findings(evidence: AssetEvidence, now: dt.datetime) -> Iterator[Finding]:
-    subject = _subject(evidence)
-    if (source := _source_finding(evidence)) is not None:
-        yield source
-    if not evidence.claims:
-        yield Finding(
-            "license.missing", subject, "no rights row speaks of this file", "add a row to a rights table"
-        )
-    if not evidence.is_searched:
-        yield Finding(
-            "match.not_compared", subject, "the near-duplicate search does not cover it", "run ingest again"
-        )
-    elif evidence.num_textured_rows == 0:
-        yield Finding("match.no_texture", subject, "its pictures are too flat to compare", "review it by eye")
-    elif evidence.num_textured_rows < MIN_COMPARED_ROWS:
+        yield _on(asset, "source.changed", message, "put the footage back, or ingest what is there")
+    if not asset.has_grant:
+        message = "no rights row speaks of this file"
+        yield _on(asset, "license.missing", message, "add a row to a rights table")
+    if not asset.is_searched:
+        message = "the near-duplicate search does not cover it"
+        yield _on(asset, "match.not_compared", message, "run ingest again")
+    elif asset.num_textured_rows == 0:
+        yield _on(asset, "match.no_texture", "its pictures are too flat to compare", "review it by eye")
+    elif asset.num_textured_rows < MIN_COMPARED_ROWS:
         message = f"it has fewer than {MIN_COMPARED_ROWS} sampled pictures with texture: too few to compare"
-        yield Finding("match.too_short", subject, message, "review it by eye")
-    for grant in evidence.claims:
-        yield from _term_findings(subject, grant, now)
+        yield _on(asset, "match.too_short", message, "review it by eye")
+    subject, path = (asset.paths[0], asset.paths[0]) if asset.paths else (asset.sha256[:16], None)
+    for grant in asset.ending:
+        yield _term_finding(subject, path, grant, now)
 
 
-def _term_findings(subject: str, grant: GrantRecord, now: dt.datetime) -> Iterator[Finding]:
-    if grant.valid_to is None:
-        return
-    until = rfc3339(grant.valid_to)
-    if grant.valid_to <= now:
-        yield Finding(
-            "grant.expired", subject, f"the grant of {grant.rights_holder} ended {until}", "renew the grant"
-        )
-    elif grant.valid_to <= now + EXPIRY_NOTICE:
-        yield Finding(
-            "grant.expiring", subject, f"the grant of {grant.rights_holder} ends {until}", "renew the grant"
-        )
+def _term_finding(subject: str, path: str | None, grant: EndingGrant, now: dt.datetime) -> Finding:
+    has_ended = grant.valid_to <= now
+    return Finding(
+        code="grant.expired" if has_ended else "grant.expiring",
+        subject=subject,
+        message=f"the grant of {grant.rights_holder} {'ended' if has_ended else 'ends'} {rfc3339(grant.valid_to)}",
+        remedy="renew the grant",
+        path=path,
+    )
 
 
-def _decision_findings(decision: DecisionRecord, path: str) -> Iterator[Finding]:
-    clip = decision.clip
+def _clip_findings(clip: KeptOutClip, ruling: KeptOutRuling) -> Iterator[Finding]:
+    where = clip.path or clip.asset_sha256[:16]
     span = f"{clock_text(clip.start_seconds)} to {clock_text(clip.end_seconds)}"
-    for reason in decision.ruling.reasons:
+    for reason in ruling.reasons:
         yield Finding(
-            reason["code"], f"clip {clip.clip_id}, {span} of {path}", reason["because"], reason["remedy"]
+            code=reason["code"],
+            subject=f"clip {clip.clip_id}, {span} of {where}",
+            message=reason["because"],
+            remedy=reason["remedy"],
+            path=clip.path,
+            asset_sha256=clip.asset_sha256,
+            clip_id=clip.clip_id,
+            start_seconds=clip.start_seconds,
+            end_seconds=clip.end_seconds,
         )
 
 
 def count_by_code(findings: Iterable[Finding]) -> dict[str, int]:
-    """Count findings by code, most frequent first."""
-    counts: dict[str, int] = {}
-    for finding in findings:
-        counts[finding.code] = counts.get(finding.code, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    """Count findings by code, the gravest and then the most frequent first."""
+    counts = Counter(finding.code for finding in findings)
+    return dict(sorted(counts.items(), key=lambda item: (gravity(item[0])[0], -item[1], item[0])))

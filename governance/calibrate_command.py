@@ -147,7 +147,7 @@ def _survey(
 
 
 def _check_pinnable(path: Path) -> None:
-    from governance.policy import parse_policy
+    from governance.policy_reading import parse_policy
 
     parse_policy(path.read_bytes(), path.name)
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from db.terminal import safe_text
 from governance.errors import VerificationError
-from governance.manifest import CLIP_LABEL, MODEL_LABEL, SNAPSHOT_LABEL
+from governance.manifest import CLIP_LABEL, MODEL_LABEL, PROMOTABLE_KEY, SNAPSHOT_LABEL
 from governance.manifest_store import ManifestStore, assertion_data
+from governance.policy import RESEARCH
 from governance.statements import LicenseShare, ModelStatement, SnapshotStatement
 
 
@@ -28,6 +29,7 @@ class ClipFacts:
     model_urn: str
     snapshot_urn: str
     snapshot_root: str
+    is_promotable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,12 @@ class ChainOfTitle:
     snapshot: SnapshotStatement
     signers: tuple[str, ...]
     """Who signed each link, in the same order: common name and organisation of the certificates."""
+
+    @property
+    def is_promotable(self) -> bool:
+        """No link says that it is for research only; what a link leaves out, the one below it may say."""
+        links = [link for link in (self.clip, self.model, self.snapshot) if link is not None]
+        return all(link.is_promotable for link in links) and self.snapshot.purpose != RESEARCH
 
 
 def kind_of(manifest: Mapping[str, Any]) -> str | None:
@@ -110,6 +118,7 @@ def _read_clip(manifest: Mapping[str, Any]) -> ClipFacts:
         model_urn=facts.text("modelUrn"),
         snapshot_urn=root.text("snapshotUrn"),
         snapshot_root=root.text("merkleRoot"),
+        is_promotable=facts.promotable(),
     )
 
 
@@ -128,6 +137,7 @@ def _read_model(manifest: Mapping[str, Any]) -> ModelStatement:
             trained_at=facts.time("trainedAt"),
             snapshot_urn=facts.text("snapshotUrn"),
             snapshot_root=facts.text("snapshotRoot"),
+            is_promotable=facts.promotable(),
         )
     except ValueError as exc:
         raise VerificationError(f"assertion {MODEL_LABEL}: {safe_text(str(exc))}") from exc
@@ -151,6 +161,7 @@ def _read_snapshot(manifest: Mapping[str, Any]) -> SnapshotStatement:
             expires_at=facts.time("expiresAt") if "expiresAt" in facts else None,
             licenses=facts.shares("licenses"),
             document_sha256=facts.text("documentSha256") if "documentSha256" in facts else None,
+            is_promotable=facts.promotable(),
         )
     except ValueError as exc:
         raise VerificationError(f"assertion {SNAPSHOT_LABEL}: {safe_text(str(exc))}") from exc
@@ -204,6 +215,14 @@ class _Facts:
 
     def count(self, key: str) -> int:
         return int(self._get(key, (int,)))
+
+    def promotable(self) -> bool:
+        """Only `false` is ever written; anything else was not written by us, and what it means is not known."""
+        if PROMOTABLE_KEY in self._data and self._data[PROMOTABLE_KEY] is not False:
+            raise VerificationError(
+                f"assertion {self._label}: {PROMOTABLE_KEY} must be false where it is stated"
+            )
+        return PROMOTABLE_KEY not in self._data
 
     def seconds(self, key: str) -> float:
         return float(self._get(key, (int, float)))

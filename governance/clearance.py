@@ -1,6 +1,7 @@
 """Clearance: the facts of every clip, put to a policy, recorded as decisions.
 
-Equal facts are decided once. A decision is appended only where it differs from the current one, so that clearing an
+A clip may have several grants to rely on; the alternative with the best outcome is the one that counts. Each distinct
+set of facts is decided once. A decision is appended only where it differs from the current one, so that clearing an
 unchanged library again writes nothing.
 """
 
@@ -9,49 +10,28 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from db import decisions, holdings, queries
-from db.canonical import digest_of
-from db.clock import earliest, rfc3339
+from db.clock import earliest
+from db.collector import collector_at_rest
 from db.decisions import NewDecision
 from db.events import record_event
 from db.files import path_of
 from db.project import Project
-from db.records import AssetEvidence, ClipRecord, GrantRecord, MatchRecord
+from db.records import AssetEvidence, ClipRecord
 from db.vocabularies import Outcome
-from governance.copies import copies_in, sound_copies_in, unsure_in
-from governance.facts import Facts, MatchFacts, MediaFacts, grant_facts
-from governance.policy import Policy, PolicyDecision, decide
-
-_NO_COMPARISON = "0" * 64
-MIN_COMPARED_ROWS = 3
-"""Sampled frames with texture below which no detector can find a copy in a file: `min_samples` of `ingest.matches`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Which near-duplicate search counts: the newest one's encoder and detector. `None`: there was none."""
-
-    encoder_digest: str | None
-    encoder_name: str | None
-    detector_digest: str | None
-    is_reference_covered: bool
-    """Every asset of every reference set has been searched, no set is empty, and all its footage could be read."""
-
-    @property
-    def encoder(self) -> str:
-        """The encoder digest, or one that no encoder has."""
-        return self.encoder_digest or _NO_COMPARISON
-
-    @property
-    def detector(self) -> str:
-        """The detector digest, or one that no detector has."""
-        return self.detector_digest or _NO_COMPARISON
+from governance.clip_facts import MAX_SHARED, Alternative, FactsOfClips
+from governance.last_pass import is_as_it_was, pass_state
+from governance.match_facts import Comparison
+from governance.policy import Policy
+from governance.review_basis import evidence_digest
+from governance.reviewed import Verdicts
+from governance.rulings import Ruling, Rulings
 
 
 @dataclass
@@ -98,15 +78,35 @@ def clear_library(
     """Decide every clip of the library under `policy` as of a time, in one transaction."""
     report = ClearanceReport()
     with project.session() as session:
-        rulings = _Rulings(session, policy)
-        for evidence in queries.library_evidence(session, comparison.encoder, comparison.detector):
-            decided = [rulings.decide(clip, evidence, comparison, as_of) for clip in evidence.clips]
-            report.num_changed += _record_changes(session, policy.name, decided, as_of)
-            _count(report, evidence, decided, rulings)
-            on_progress(len(decided))
-        payload = {"policy": policy.name, "as_of": rfc3339(as_of), "num_changed": report.num_changed}
-        if report.num_changed:
-            record_event(session, "library.decided", policy.digest, payload)
+        for page in decided_pages(session, policy, comparison, as_of=as_of):
+            changed = _changed(session, policy.name, page)
+            decisions.add_decisions(session, policy.name, changed, as_of=as_of)
+            report.num_changed += len(changed)
+            _count(report, page)
+            on_progress(len(page))
+        if report.num_changed or not is_as_it_was(session, policy, comparison, as_of):
+            state = pass_state(session, policy, comparison, as_of)
+            record_event(session, "library.decided", policy.name, state | {"num_changed": report.num_changed})
+    return report
+
+
+def survey_library(
+    project: Project,
+    policy: Policy,
+    comparison: Comparison,
+    *,
+    as_of: dt.datetime,
+    known_on: dt.datetime | None,
+    on_progress: Callable[[int], None],
+) -> ClearanceReport:
+    """Return what `clear_library` would decide, on what was on record at `known_on`, and record nothing."""
+    report = ClearanceReport()
+    with project.session() as session:
+        for page in decided_pages(session, policy, comparison, as_of=as_of, known_on=known_on):
+            report.num_changed += len(_changed(session, policy.name, page))
+            _count(report, page)
+            on_progress(len(page))
+        session.rollback()
     return report
 
 
@@ -114,212 +114,148 @@ def num_stale_clips(project: Project, policy: Policy, comparison: Comparison, *,
     """Count library clips whose recorded decision is missing or is not the one today's facts give."""
     num_stale = 0
     with project.session() as session:
-        rulings = _Rulings(session, policy)
-        for evidence in queries.library_evidence(session, comparison.encoder, comparison.detector):
-            decided = [rulings.decide(clip, evidence, comparison, as_of) for clip in evidence.clips]
-            num_stale += len(_changed(session, policy.name, decided))
+        for page in decided_pages(session, policy, comparison, as_of=as_of):
+            num_stale += len(_changed(session, policy.name, page))
         session.rollback()
     return num_stale
 
 
-class _Rulings:
-    """Rulings met in one pass over the library, each evaluated and stored once."""
+class Decided(NamedTuple):
+    """A clip, the ruling on it and the decision to be recorded."""
 
-    def __init__(self, session: Session, policy: Policy) -> None:
-        self._session = session
-        self._policy = policy
-        self._decided: dict[str, tuple[int, PolicyDecision]] = {}
-        self.by_id: dict[int, PolicyDecision] = {}
-
-    def decide(
-        self, clip: ClipRecord, evidence: AssetEvidence, comparison: Comparison, as_of: dt.datetime
-    ) -> NewDecision:
-        grant = grant_relied_on(evidence)
-        facts = clip_facts(clip, evidence, comparison, purpose=self._policy.purpose, as_of=as_of)
-        ruling_id, ruling = self._rule(facts)
-        until = grant.valid_to if grant is not None and ruling.outcome is Outcome.CLEARED else None
-        return NewDecision(
-            clip_id=clip.id,
-            ruling_id=ruling_id,
-            grant_id=None if grant is None else grant.id,
-            expires_at=earliest(until),
-        )
-
-    def _rule(self, facts: Facts) -> tuple[int, PolicyDecision]:
-        plain = facts.as_cel()
-        key = digest_of(plain)
-        if key not in self._decided:
-            ruling = decide(self._policy, facts)
-            ruling_id = decisions.ensure_ruling(self._session, _ruling_columns(self._policy, plain, ruling))
-            self._decided[key] = (ruling_id, ruling)
-            self.by_id[ruling_id] = ruling
-        return self._decided[key]
+    clip: ClipRecord
+    ruling: Ruling
+    decision: NewDecision
 
 
-def _ruling_columns(policy: Policy, facts: dict[str, Any], ruling: PolicyDecision) -> dict[str, Any]:
-    lasting = {**facts, "grant": {k: v for k, v in facts["grant"].items() if k != "days_left"}}
-    reasons = [reason.as_dict() for reason in ruling.reasons]
-    basis = {
-        "facts": lasting,
-        "outcome": ruling.outcome.value,
-        "rules": [reason["rule"] for reason in reasons],
-    }
-    return {
-        "policy_name": policy.name,
-        "policy_version": policy.version,
-        "policy_digest": policy.digest,
-        "basis_digest": digest_of(basis),
-        "facts": facts,
-        "outcome": ruling.outcome,
-        "reasons": reasons,
-    }
-
-
-def clip_facts(
-    clip: ClipRecord, evidence: AssetEvidence, comparison: Comparison, *, purpose: str, as_of: dt.datetime
-) -> Facts:
-    """Return the facts of one clip at the time `as_of`."""
-    return Facts(
-        grant=grant_facts(grant_relied_on(evidence), as_of),
-        # An asset is recorded only when every frame was decoded. Tenths of a second keep equal facts equal.
-        media=MediaFacts(fully_decoded=True, duration_seconds=round(clip.duration_seconds, 1)),
-        matches=match_facts(clip, evidence, comparison),
-        purpose=purpose,
+def decide_clip(
+    session: Session,
+    policy: Policy,
+    comparison: Comparison,
+    clip: ClipRecord,
+    *,
+    as_of: dt.datetime,
+    known_on: dt.datetime | None = None,
+) -> tuple[Decided, AssetEvidence]:
+    """Return what would be decided of one clip at another time, on what was on record then; the caller rolls back."""
+    asset = queries.get_asset(session, clip.asset_id)
+    page = queries.evidence_on(session, [asset], comparison.encoder, comparison.detector, known_on=known_on)
+    facts = FactsOfClips(
+        comparison, purpose=policy.purpose, use=policy.use, as_of=as_of, wanted=policy.fact_names
     )
+    verdicts = Verdicts(session, policy, as_of, known_on=known_on)
+    decided = Decider(facts, Rulings(session, policy), verdicts).decide(page)
+    return next(item for item in decided if item.clip.id == clip.id), page[0]
 
 
-def grant_relied_on(evidence: AssetEvidence) -> GrantRecord | None:
-    """Return the one grant of an asset; `None` if there is none, or if several contradict each other.
+class Decider:
+    """Decides clip after clip under one policy."""
 
-    Of several that say the same, one whose document is on record comes first.
-    """
-    if len({_terms(grant) for grant in evidence.claims}) != 1:
-        return None
-    return next((grant for grant in evidence.claims if grant.evidence_sha256), evidence.claims[0])
+    def __init__(self, facts: FactsOfClips, rulings: Rulings, verdicts: Verdicts) -> None:
+        self._facts = facts
+        self._rulings = rulings
+        self._verdicts = verdicts
+        self._chosen: dict[int, tuple[tuple[Alternative, ...], tuple[Alternative, Ruling]]] = {}
+        self._held: dict[int, tuple[Alternative, str]] = {}
+
+    def decide(self, page: Sequence[AssetEvidence]) -> list[Decided]:
+        """Decide every clip of some assets."""
+        self._verdicts.read(page)
+        return [self._decide(clip, evidence) for evidence in page for clip in evidence.clips]
+
+    def _decide(self, clip: ClipRecord, evidence: AssetEvidence) -> Decided:
+        chosen, ruling = self._choose(self._facts.of(clip, evidence))
+        grants = chosen.ground.grants
+        held_on = self._held_on(ruling, chosen, clip, evidence) if ruling.outcome is Outcome.HOLD else ""
+        reviewed = self._verdicts.apply(ruling, held_on, chosen.facts, clip, evidence, self._rulings)
+        is_cleared = reviewed.ruling.outcome is Outcome.CLEARED
+        decision = NewDecision(
+            clip.id,
+            reviewed.ruling.id,
+            grants[0].id if grants else None,
+            earliest(chosen.ground.expires_at, reviewed.expires_at) if is_cleared else None,
+            tuple(grant.id for grant in grants[1:]) if len(grants) > 1 else (),
+            reviewed.review_id,
+            held_on,
+        )
+        return Decided(clip, reviewed.ruling, decision)
+
+    def _held_on(self, ruling: Ruling, chosen: Alternative, clip: ClipRecord, evidence: AssetEvidence) -> str:
+        """Return the digest of what a clip is held on; clips that share their facts share it too."""
+        if not chosen.is_shared:
+            return evidence_digest(ruling.basis_digest, chosen.ground.grants, clip, evidence)
+        known = self._held.get(id(chosen))
+        if known is None or known[0] is not chosen:
+            if len(self._held) >= MAX_SHARED:
+                self._held.clear()
+            digest = evidence_digest(ruling.basis_digest, chosen.ground.grants, clip, evidence)
+            known = self._held[id(chosen)] = chosen, digest
+        return known[1]
+
+    def _choose(self, alternatives: tuple[Alternative, ...]) -> tuple[Alternative, Ruling]:
+        """Return the best alternative. Those that clips share are met a million times and ruled on once."""
+        known = self._chosen.get(id(alternatives))
+        if known is not None and known[0] is alternatives:
+            return known[1]
+        ruled = [(alternative, self._rulings.rule(alternative.facts)) for alternative in alternatives]
+        chosen = min(ruled, key=_preference)
+        if alternatives[0].is_shared:
+            if len(self._chosen) >= MAX_SHARED:
+                self._chosen.clear()
+            self._chosen[id(alternatives)] = alternatives, chosen
+        return chosen
 
 
-def _terms(grant: GrantRecord) -> tuple[Any, ...]:
+_BEST_FIRST = (Outcome.CLEARED, Outcome.HOLD, Outcome.EXCLUDED)
+
+
+def _preference(ruled: tuple[Alternative, Ruling]) -> tuple[int, bool, float, tuple[int, ...]]:
+    """Order alternatives: best outcome, then the longest term, then the oldest grants."""
+    alternative, ruling = ruled
+    until = alternative.ground.expires_at
+    ids = tuple(grant.id for grant in alternative.ground.grants)
     return (
-        grant.rights_holder,
-        grant.license_expression,
-        grant.permitted_uses,
-        grant.territories,
-        grant.valid_from,
-        grant.valid_to,
+        _BEST_FIRST.index(ruling.outcome),
+        until is not None,
+        0.0 if until is None else -until.timestamp(),
+        ids,
     )
 
 
-def match_facts(clip: ClipRecord, evidence: AssetEvidence, comparison: Comparison) -> MatchFacts:
-    """Return what the near-duplicate search says of the clip's seconds."""
-    overlapping = list(matches_on(clip, evidence))
-    references = [match for match in overlapping if match.other_collections]
-    sets = {name for match in references for name in match.other_collections} | set(
-        evidence.exact_reference_sets
+def decided_pages(
+    session: Session,
+    policy: Policy,
+    comparison: Comparison,
+    *,
+    as_of: dt.datetime,
+    known_on: dt.datetime | None = None,
+) -> Iterator[list[Decided]]:
+    """Yield the decisions on the library page by page. New rulings are written, decisions are not."""
+    facts = FactsOfClips(
+        comparison, purpose=policy.purpose, use=policy.use, as_of=as_of, wanted=policy.fact_names
     )
-    conflicts = [match for match in overlapping if is_title_conflict(match, evidence)]
-    unclaimed = [match for match in overlapping if is_unclaimed_copy(match, evidence)]
-    same_holder = [match for match in overlapping if _is_of_same_holder(match, evidence)]
-    other_terms = [match for match in same_holder if has_other_terms(match, evidence)]
-    unsure = [match for match in _on(clip, unsure_in(evidence)) if _is_of_others(match, evidence)]
-    sounds = [match for match in _on(clip, sound_copies_in(evidence)) if _is_of_others(match, evidence)]
-    competing = max(len({_terms(grant) for grant in evidence.claims}) - 1, 0)
-    return MatchFacts(
-        compared=is_compared(clip, evidence, comparison),
-        detector=comparison.detector_digest or "",
-        num_reference_copies=len(references) + len(evidence.exact_reference_sets),
-        reference_sets=tuple(sorted(sets)),
-        num_title_conflicts=len(conflicts) + competing,
-        num_unclaimed_copies=len(unclaimed),
-        num_other_terms_copies=len(other_terms),
-        num_unsure_copies=len(unsure),
-        num_reference_sounds=len(sounds),
-        num_same_holder_copies=len(same_holder) - len(other_terms),
-    )
+    verdicts = Verdicts(session, policy, as_of, known_on=known_on)
+    decider = Decider(facts, Rulings(session, policy), verdicts)
+    with collector_at_rest():
+        for page in queries.library_pages(
+            session, comparison.encoder, comparison.detector, known_on=known_on
+        ):
+            yield decider.decide(page)
 
 
-def is_compared(clip: ClipRecord, evidence: AssetEvidence, comparison: Comparison) -> bool:
-    """Return whether a copy in this clip would have been looked for, and could have been found."""
-    is_comparable = evidence.num_textured_rows >= MIN_COMPARED_ROWS and clip.num_textured_samples > 0
-    return comparison.is_reference_covered and evidence.is_searched and is_comparable
+def _changed(session: Session, policy_name: str, page: list[Decided]) -> list[NewDecision]:
+    current = decisions.current_basis(session, policy_name, [item.clip.id for item in page])
+    return [item.decision for item in page if current.get(item.clip.id) != item.decision]
 
 
-def matches_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecord]:
-    """Yield the copies that share seconds with a clip."""
-    return _on(clip, copies_in(evidence))
-
-
-def less_than_copies_on(clip: ClipRecord, evidence: AssetEvidence) -> Iterator[MatchRecord]:
-    """Yield what else the search says of a clip's seconds: pictures that are alike, the same scene, the same sound."""
-    return _on(clip, (match for match in evidence.matches if not match.is_copy))
-
-
-def _on(clip: ClipRecord, matches: Iterable[MatchRecord]) -> Iterator[MatchRecord]:
-    for match in matches:
-        if match.start_seconds < clip.end_seconds and match.end_seconds > clip.start_seconds:
-            yield match
-
-
-def _is_of_others(match: MatchRecord, evidence: AssetEvidence) -> bool:
-    """Return whether the other side is forbidden, or somebody else's, or nobody's as far as is known."""
-    is_mine = _is_of_same_holder(match, evidence)
-    return bool(match.other_collections) or (match.is_other_in_library and not is_mine)
-
-
-def is_title_conflict(match: MatchRecord, evidence: AssetEvidence) -> bool:
-    """Return whether the other side is in the library and another holder claims it.
-
-    A copy that nobody claims is no competing claim (`is_unclaimed_copy`). Two holders without a name are not taken
-    for the same one.
-    """
-    mine, theirs = _holders(match, evidence)
-    return match.is_other_in_library and bool(theirs) and bool(mine) and (theirs != mine or "" in mine)
-
-
-def is_unclaimed_copy(match: MatchRecord, evidence: AssetEvidence) -> bool:
-    """Return whether the other side is in the library and nobody's grant for it is in force.
-
-    Its row may be missing, rejected or contradicted: whoever delivered it may well own what is claimed here.
-    """
-    return match.is_other_in_library and not evidence.other_claims.get(match.other_id)
-
-
-def has_other_terms(match: MatchRecord, evidence: AssetEvidence) -> bool:
-    """Return whether the two sides of a match stand under different terms."""
-    theirs = evidence.other_claims.get(match.other_id, ())
-    return {_terms(grant) for grant in theirs} != {_terms(grant) for grant in evidence.claims}
-
-
-def _is_of_same_holder(match: MatchRecord, evidence: AssetEvidence) -> bool:
-    mine, theirs = _holders(match, evidence)
-    return match.is_other_in_library and theirs == mine and bool(mine) and "" not in mine
-
-
-def _holders(match: MatchRecord, evidence: AssetEvidence) -> tuple[set[str], set[str]]:
-    """Return who claims the asset and who claims the other side of a match."""
-    theirs = evidence.other_claims.get(match.other_id, ())
-    return {grant.rights_holder for grant in evidence.claims}, {grant.rights_holder for grant in theirs}
-
-
-def _changed(session: Session, policy_name: str, decided: list[NewDecision]) -> list[NewDecision]:
-    current = decisions.current_basis(session, policy_name, [decision.clip_id for decision in decided])
-    return [decision for decision in decided if current.get(decision.clip_id) != decision]
-
-
-def _record_changes(
-    session: Session, policy_name: str, decided: list[NewDecision], as_of: dt.datetime
-) -> int:
-    changed = _changed(session, policy_name, decided)
-    decisions.add_decisions(session, policy_name, changed, as_of=as_of)
-    return len(changed)
-
-
-def _count(
-    report: ClearanceReport, evidence: AssetEvidence, decided: list[NewDecision], rulings: _Rulings
-) -> None:
-    for clip, decision in zip(evidence.clips, decided, strict=True):
-        ruling = rulings.by_id[decision.ruling_id]
-        report.num_clips[ruling.outcome] += 1
-        report.seconds[ruling.outcome] += clip.duration_seconds
-        report.codes.update(
-            {reason.code for reason in ruling.reasons} if ruling.outcome != Outcome.CLEARED else ()
-        )
+def _count(report: ClearanceReport, page: list[Decided]) -> None:
+    by_ruling: dict[int, list[Decided]] = defaultdict(list)
+    for item in page:
+        by_ruling[item.ruling.id].append(item)
+    for items in by_ruling.values():
+        ruling = items[0].ruling
+        report.num_clips[ruling.outcome] += len(items)
+        report.seconds[ruling.outcome] += sum(item.clip.duration_seconds for item in items)
+        if ruling.outcome is not Outcome.CLEARED:
+            for code in ruling.codes:
+                report.codes[code] += len(items)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db import queries
-from db.clock import rfc3339
-from db.decisions import decisions_on_clip
+from db.clock import earliest, utc_now
+from db.decisions import decisions_on_clip, ruling_by_id
 from db.errors import ConfigError
 from db.files import path_of, path_text
-from db.grants import grant_content
 from db.records import AssetEvidence, ClipRecord, DecisionRecord, GrantRecord, MatchRecord
-from governance.clearance import (
+from db.reviews import reviews_on
+from db.rights_records import ReviewRecord
+from governance.clearance import decide_clip
+from governance.clip_facts import days_until
+from governance.match_facts import (
     Comparison,
-    is_compared,
     is_title_conflict,
     is_unclaimed_copy,
     less_than_copies_on,
     matches_on,
 )
-from governance.facts import grant_facts
+from governance.policy import Policy
+from governance.reviewed import review_scopes
 
 _MIN_PREFIX = 4
 
@@ -50,6 +53,8 @@ class Explanation:
     """Every decision on the clip, newest first."""
     matches: tuple[ExplainedMatch, ...]
     comparison: Comparison
+    reviews: tuple[ReviewRecord, ...] = ()
+    """What reviewers said of it, oldest first."""
 
     @property
     def current(self) -> tuple[DecisionRecord, ...]:
@@ -58,21 +63,6 @@ class Explanation:
         for decision in self.decisions:
             newest.setdefault(decision.ruling.policy_name, decision)
         return tuple(newest.values())
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the explanation as JSON values."""
-        return {
-            "clip_id": self.clip.clip_id,
-            "asset_sha256": self.evidence.asset.sha256,
-            "paths": list(self.evidence.paths),
-            "start_seconds": self.clip.start_seconds,
-            "end_seconds": self.clip.end_seconds,
-            "grants": [_grant_json(grant) for grant in self.evidence.claims],
-            "compared": is_compared(self.clip, self.evidence, self.comparison),
-            "encoder": self.comparison.encoder_name,
-            "matches": [_match_json(item) for item in self.matches],
-            "decisions": [_decision_json(decision) for decision in self.current],
-        }
 
 
 def find_clips(session: Session, text: str, at_seconds: float | None) -> list[ClipRecord]:
@@ -117,27 +107,89 @@ def explain_clip(session: Session, clip: ClipRecord, comparison: Comparison) -> 
     """Gather what is known of a clip."""
     asset = queries.get_asset(session, clip.asset_id)
     (evidence,) = queries.evidence_on(session, [asset], comparison.encoder, comparison.detector)
+    decisions = tuple(_with_own_term(decision) for decision in decisions_on_clip(session, clip.id))
     return Explanation(
         clip=clip,
         evidence=evidence,
-        decisions=tuple(_with_own_term(decision) for decision in decisions_on_clip(session, clip.id)),
+        decisions=decisions,
         matches=_explained(
             session, [*matches_on(clip, evidence), *less_than_copies_on(clip, evidence)], evidence
         ),
         comparison=comparison,
+        reviews=_reviews(
+            session, clip, evidence, sorted({decision.ruling.policy_name for decision in decisions})
+        ),
     )
 
 
+def explain_anew(
+    session: Session,
+    clip: ClipRecord,
+    comparison: Comparison,
+    policy: Policy,
+    *,
+    as_of: dt.datetime,
+    known_on: dt.datetime | None,
+) -> Explanation:
+    """Explain what `policy` would say of a clip at `as_of` on what was on record at `known_on`; roll back after."""
+    decided, evidence = decide_clip(session, policy, comparison, clip, as_of=as_of, known_on=known_on)
+    grants = {grant.id: grant for grant in all_grants(evidence)}
+    new = decided.decision
+    decision = DecisionRecord(
+        clip=clip,
+        asset_sha256=evidence.asset.sha256,
+        ruling=ruling_by_id(session, new.ruling_id),
+        grant=None if new.grant_id is None else grants[new.grant_id],
+        as_of=as_of,
+        expires_at=new.expires_at,
+        recorded_at=utc_now(),
+        upper_grants=tuple(grants[grant_id] for grant_id in new.upper_grant_ids),
+    )
+    return Explanation(
+        clip=clip,
+        evidence=evidence,
+        decisions=(_with_own_term(decision),),
+        matches=_explained(
+            session, [*matches_on(clip, evidence), *less_than_copies_on(clip, evidence)], evidence
+        ),
+        comparison=comparison,
+        reviews=_reviews(session, clip, evidence, [policy.name], known_on),
+    )
+
+
+def all_grants(evidence: AssetEvidence) -> tuple[GrantRecord, ...]:
+    """Return every grant that speaks of an asset, of rights tables and catalogues, at any level."""
+    scoped = (item.grant for item in evidence.rights.grants)
+    return tuple({grant.id: grant for grant in (*evidence.claims, *scoped)}.values())
+
+
+def _reviews(
+    session: Session,
+    clip: ClipRecord,
+    evidence: AssetEvidence,
+    policies: Sequence[str],
+    known_on: dt.datetime | None = None,
+) -> tuple[ReviewRecord, ...]:
+    scopes = review_scopes(clip, evidence)
+    found = [
+        review
+        for name in policies
+        for rows in reviews_on(session, scopes, name, known_on=known_on).values()
+        for review in rows
+    ]
+    return tuple(sorted(found, key=lambda review: review.id))
+
+
 def _with_own_term(decision: DecisionRecord) -> DecisionRecord:
-    """Put the days that were left of this clip's grant on the day of its decision among the facts.
+    """Put the days that were left of this clip's grants on the day of its decision among the facts.
 
     A ruling is stored once for all clips whose facts are equal but for the days left, with the days of the first.
     """
-    own = {"days_left": grant_facts(decision.grant, decision.as_of).days_left}
-    facts = dict(decision.ruling.facts)
-    if decision.grant is None:
+    if decision.grant is None or "days_left" not in decision.ruling.facts.get("grant", {}):
         return decision
-    facts["grant"] = facts["grant"] | own
+    ends = earliest(*(grant.valid_to for grant in (decision.grant, *decision.upper_grants)))
+    facts = dict(decision.ruling.facts)
+    facts["grant"] = facts["grant"] | {"days_left": days_until(ends, decision.as_of)}
     return replace(decision, ruling=replace(decision.ruling, facts=facts))
 
 
@@ -164,47 +216,3 @@ def _role(match: MatchRecord, evidence: AssetEvidence) -> str:
     if is_title_conflict(match, evidence):
         return "title conflict"
     return "nobody has a grant" if is_unclaimed_copy(match, evidence) else "same footage in the library"
-
-
-def _grant_json(grant: GrantRecord) -> dict[str, Any]:
-    row = {
-        "table_sha256": grant.table_sha256,
-        "row_number": grant.row_number,
-        "evidence_path": grant.evidence_path,
-    }
-    return grant_content(grant) | {"digest": grant.digest} | row
-
-
-def _match_json(item: ExplainedMatch) -> dict[str, Any]:
-    match = item.match
-    return {
-        "role": item.role,
-        "other_path": item.other_path,
-        "other_holders": list(item.other_holders),
-        "start_seconds": match.start_seconds,
-        "end_seconds": match.end_seconds,
-        "other_start_seconds": match.other_start_seconds,
-        "other_end_seconds": match.other_end_seconds,
-        "kind": match.kind.value,
-        "tier": match.tier.value,
-        "score": match.score,
-        "num_votes": match.num_votes,
-        "speed": match.speed,
-        "is_mirrored": match.is_mirrored,
-        "evidence": dict(match.evidence),
-    }
-
-
-def _decision_json(decision: DecisionRecord) -> dict[str, Any]:
-    ruling = decision.ruling
-    return {
-        "policy": ruling.policy_name,
-        "policy_version": ruling.policy_version,
-        "policy_digest": ruling.policy_digest,
-        "outcome": ruling.outcome.value,
-        "reasons": [dict(reason) for reason in ruling.reasons],
-        "facts": dict(ruling.facts),
-        "as_of": rfc3339(decision.as_of),
-        "expires_at": None if decision.expires_at is None else rfc3339(decision.expires_at),
-        "recorded_at": rfc3339(decision.recorded_at),
-    }

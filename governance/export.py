@@ -1,12 +1,14 @@
 """The library as a table for spreadsheets: one row for each clip with its decision, as CSV, XLSX or Parquet.
 
-Text that a spreadsheet would take for a formula gets an apostrophe in front, because titles and names come from others.
+In CSV and XLSX, text that a spreadsheet would take for a formula gets an apostrophe in front and control characters
+become escapes (`governance.reports.cells`), because titles and names come from others. Parquet is read by programs
+and holds text as it is.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from db.decisions import current_decisions
 from db.errors import ConfigError
 from db.files import durable_file
 from db.records import DecisionRecord
+from governance.reports.cells import cell_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 FORMATS = (".csv", ".xlsx", ".parquet")
 _PAGE = 2000
 _MAX_SHEET_ROWS = 1_048_575
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_decisions(session: Session, policy_name: str, path: Path) -> int:
@@ -39,18 +41,18 @@ def export_decisions(session: Session, policy_name: str, path: Path) -> int:
         raise ConfigError(
             f"{path}: cannot export to {suffix or 'a file without suffix'}; use {', '.join(FORMATS)}"
         )
-    pages = _pages(session, policy_name)
+    pages = _pages(session, policy_name, shown_as=_as_it_is if suffix == ".parquet" else cell_text)
     with durable_file(path) as staged:
         return _write_csv(pages, staged) if suffix == ".csv" else _write_whole(pages, staged, suffix)
 
 
-def _pages(session: Session, policy_name: str) -> Iterator[pd.DataFrame]:
+def _pages(session: Session, policy_name: str, *, shown_as: Callable[[str], str]) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
     decisions = current_decisions(session, policy_name)
     while page := list(itertools.islice(decisions, _PAGE)):
         paths = queries.asset_paths(session, sorted({decision.clip.asset_id for decision in page}))
-        yield pd.DataFrame.from_records([_row(decision, paths) for decision in page])
+        yield pd.DataFrame.from_records([_row(decision, paths, shown_as) for decision in page])
 
 
 def _write_csv(pages: Iterator[pd.DataFrame], staged: Path) -> int:
@@ -77,7 +79,9 @@ def _write_whole(pages: Iterator[pd.DataFrame], staged: Path, suffix: str) -> in
     return len(table)
 
 
-def _row(decision: DecisionRecord, paths: dict[int, tuple[str, ...]]) -> dict[str, Any]:
+def _row(
+    decision: DecisionRecord, paths: dict[int, tuple[str, ...]], shown_as: Callable[[str], str]
+) -> dict[str, Any]:
     clip, ruling, grant = decision.clip, decision.ruling, decision.grant
     texts = {
         "clip": clip.clip_id,
@@ -95,8 +99,8 @@ def _row(decision: DecisionRecord, paths: dict[int, tuple[str, ...]]) -> dict[st
         "asset_sha256": decision.asset_sha256,
     }
     times = {"start_seconds": round(clip.start_seconds, 3), "end_seconds": round(clip.end_seconds, 3)}
-    return {name: _harmless(text) for name, text in texts.items()} | times
+    return {name: shown_as(text) for name, text in texts.items()} | times
 
 
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+def _as_it_is(text: str) -> str:
+    return text

@@ -15,6 +15,8 @@ from db.clock import rfc3339
 from governance.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
 
 SPEC_VERSION = "2.4.0"
+PROMOTABLE_KEY = "promotable"
+"""In our assertions: `false` for what is for research only. Absent: nothing is said against commercial use."""
 GENERATOR_NAME = "cleartitle"
 
 SNAPSHOT_LABEL = "org.cleartitle.dataset-snapshot"
@@ -70,6 +72,7 @@ def snapshot_manifest(statement: SnapshotStatement, *, generator_version: str) -
         facts["expiresAt"] = rfc3339(statement.expires_at)
     if statement.document_sha256 is not None:
         facts["documentSha256"] = statement.document_sha256
+    facts |= _promotion(is_promotable=statement.is_promotable)
     created = _created(SNAPSHOT_SOURCE_TYPE, facts["sealedAt"], generator_version)
     return _manifest(statement.name, generator_version, _actions(created), _assertion(SNAPSHOT_LABEL, facts))
 
@@ -88,7 +91,7 @@ def model_manifest(statement: ModelStatement, *, generator_version: str) -> dict
         "trainedAt": rfc3339(statement.trained_at),
         "snapshotUrn": statement.snapshot_urn,
         "snapshotRoot": statement.snapshot_root,
-    }
+    } | _promotion(is_promotable=statement.is_promotable)
     parameters = {"ingredientIds": [SNAPSHOT_INGREDIENT], "org.cleartitle.run-id": statement.run_id}
     created = _created(MODEL_SOURCE_TYPE, facts["trainedAt"], generator_version, parameters)
     return _manifest(statement.name, generator_version, _actions(created), _assertion(MODEL_LABEL, facts))
@@ -105,7 +108,7 @@ def clip_manifest(statement: ClipStatement, *, generator_version: str) -> dict[s
         "height": statement.height,
         "frameRate": f"{statement.frame_rate.numerator}/{statement.frame_rate.denominator}",
         "numFrames": statement.num_frames,
-    }
+    } | _promotion(is_promotable=statement.is_promotable)
     root = {
         "alg": _MERKLE_ALGORITHM,
         "merkleRoot": statement.snapshot_root,
@@ -171,6 +174,11 @@ def _disclosure(statement: ClipStatement) -> dict[str, Any]:
 def _training_mining() -> dict[str, Any]:
     entries = {use: {"use": "notAllowed"} for use in _RESERVED_USES}
     return _assertion(TRAINING_MINING_LABEL, {"entries": entries})
+
+
+def _promotion(*, is_promotable: bool) -> dict[str, Any]:
+    """Say that something is for research only; that it is not goes without saying, as it always did."""
+    return {} if is_promotable else {PROMOTABLE_KEY: False}
 
 
 def _share(share: LicenseShare) -> dict[str, Any]:

@@ -1,36 +1,55 @@
 """What may be trained on: policies as data, and the one function that applies them.
 
-Three rules cannot be changed by any policy. Nothing is cleared unless a rule clears it. A rule that excludes
-beats one that holds, which beats one that clears. And whatever was not understood (a condition that fails, a
-grant that is missing or not known to be in force) holds.
+Nothing is cleared unless a rule clears it. A rule that excludes beats one that holds, which beats one that clears.
+Whatever was not understood, such as a condition that fails, holds. And there is a floor that no policy can change:
+no grant, or none known to be in force; grants that contradict each other, that forbid the use or are for other
+purposes; an embargo; a title that is not on record; and, in a policy whose result may be used commercially, footage
+that a research model made.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from db.canonical import sha256_hex
 from db.vocabularies import Outcome, Tri, Use
-from governance.conditions import Condition, ConditionError, PreparedFacts, compile_condition
-from governance.errors import PolicyError
-from governance.facts import Facts
-from governance.strict_yaml import load_strict_yaml
+from governance.condition_language import Node, check_condition
+from governance.conditions import Condition, ConditionError, PreparedFacts
+from governance.facts import Facts, fact_types
 
-SCHEMA_VERSION = 1
-MAX_RULES = 200
+RESEARCH = "research"
+"""The purpose whose results can never be promoted to commercial use."""
 
-_POLICY_KEYS = {"schema", "name", "version", "title", "about", "require", "rules"}
-_REQUIRED_POLICY_KEYS = ("schema", "name", "version", "title", "rules")
-_REQUIRE_KEYS = {"purpose", "use", "detector"}
-_RULE_KEYS = {"id", "effect", "when", "code", "because", "remedy"}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
-_CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
+FLOOR_CODES = frozenset(
+    {
+        "footage.embargoed",
+        "footage.research_ancestor",
+        "footage.titles_broken",
+        "grant.contradicted",
+        "grant.missing",
+        "grant.not_in_force",
+        "grant.purpose_not_permitted",
+        "grant.use_prohibited",
+    }
+)
+"""Codes that the floor gives, under any policy."""
+
+_FLOOR_FACTS = frozenset(
+    {
+        "footage.embargoed",
+        "footage.has_research_ancestor",
+        "footage.titles_broken",
+        "grant.contradicted",
+        "grant.in_force",
+        "grant.present",
+        "grant.prohibited_uses",
+        "grant.purposes",
+        "grant.purposes_stated",
+        "purpose",
+    }
+)
 
 
 class Effect(StrEnum):
@@ -46,6 +65,7 @@ class Rule:
     """One rule, as a lawyer wrote it."""
 
     id: str
+    """Unique in the policy; in a combined one, an overlay's rules are called `OVERLAY/RULE`."""
     effect: Effect
     when: Condition
     code: str
@@ -55,9 +75,9 @@ class Rule:
     """What would change the answer; empty only for rules that clear."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A policy file that was read and found sound."""
+    """A policy that was read and found sound."""
 
     name: str
     version: str
@@ -71,9 +91,28 @@ class Policy:
     """Digest of the detector that the near-duplicate search must have been made with; empty if any will do."""
     rules: tuple[Rule, ...]
     digest: str
-    """SHA-256 of the file's bytes."""
+    """SHA-256 of the bytes of `text`."""
+    text: str = field(repr=False)
+    """The policy file, or the canonical text of a combined policy (`governance.overlays`)."""
     source: str
     """Where it was read, for messages."""
+    is_overlay: bool = False
+    """It only holds and excludes, and is meant to be combined with a policy that clears."""
+    is_promotable: bool = True
+    """What is made under it may become a commercial release."""
+    parts: tuple[Policy, ...] = ()
+    """Of a combined policy: the base, then its overlays."""
+
+    @functools.cached_property
+    def fact_names(self) -> frozenset[str]:
+        """Every fact that its conditions, its requirements or the floor can see, by dotted name.
+
+        Facts that agree in these are decided alike.
+        """
+        names = set(_FLOOR_FACTS)
+        names |= {"grant.permitted_uses", "grant.uses_stated"} if self.use else set()
+        names |= {"matches.detector"} if self.detector else set()
+        return frozenset(names.union(*(facts_of(rule.when) for rule in self.rules)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,98 +147,53 @@ class PolicyDecision:
     reasons: tuple[Reason, ...]
 
 
-def parse_policy(data: bytes, source: str) -> Policy:
-    """Read a policy from the bytes of its YAML file; `source` names the file in messages.
-
-    Raises `PolicyError` naming file, place and, for a misspelt key, the nearest one that exists.
-    """
-    document = _mapping(load_strict_yaml(data, source), source)
-    _check_keys(document, _POLICY_KEYS, _REQUIRED_POLICY_KEYS, source)
-    if document["schema"] != SCHEMA_VERSION or document["schema"] is True:
-        raise PolicyError(f"{source}: schema is {document['schema']!r}, this version reads {SCHEMA_VERSION}")
-    purpose, use, detector = _requirements(document.get("require"), f"{source}: require")
-    return Policy(
-        name=_matching(_ID, document["name"], f"{source}: name", "lower-case words joined by hyphens"),
-        version=_text(document["version"], f"{source}: version"),
-        title=_text(document["title"], f"{source}: title"),
-        about=_text(document["about"], f"{source}: about") if "about" in document else "",
-        purpose=purpose,
-        use=use,
-        detector=detector,
-        rules=_rules(document["rules"], source),
-        digest=sha256_hex(data),
-        source=source,
-    )
-
-
 def decide(policy: Policy, facts: Facts) -> PolicyDecision:
     """Apply `policy` to `facts`. A condition that fails does not raise: it is a `policy.condition_failed` hold."""
-    fired = _unmet_requirements(policy, facts)
-    prepared = PreparedFacts(facts.as_cel())
-    for rule in policy.rules:
-        try:
-            if rule.when.evaluate(prepared):
-                fired.append(Reason(rule.id, rule.effect, rule.code, rule.because, rule.remedy))
-        except ConditionError as exc:
-            fired.append(_failed(rule, exc))
+    fired = [*_unmet_requirements(policy, facts), *_fired_rules(policy, facts)]
+    # A rule that says the same in the policy's own words comes before the floor.
+    said = {reason.code for reason in fired if reason.effect is not Effect.CLEAR}
+    fired += [reason for reason in _forbidden(policy, facts) if reason.code not in said]
     excluding = [reason for reason in fired if reason.effect is Effect.EXCLUDE]
     holding = [reason for reason in fired if reason.effect is Effect.HOLD]
     clearing = [reason for reason in fired if reason.effect is Effect.CLEAR]
     if clearing and not excluding and not holding:
-        holding = _unproven(facts)
+        holding = list(_unproven(facts))
     if excluding:
         return PolicyDecision(Outcome.EXCLUDED, (*excluding, *holding))
     if holding:
         return PolicyDecision(Outcome.HOLD, tuple(holding))
     if clearing:
         return PolicyDecision(Outcome.CLEARED, tuple(clearing))
-    return PolicyDecision(Outcome.HOLD, (_NOTHING_CLEARS,))
+    return PolicyDecision(Outcome.HOLD, (_NOTHING_CLEARS_ALONE if policy.is_overlay else _NOTHING_CLEARS,))
 
 
-_NOTHING_CLEARS = Reason(
-    "default",
-    Effect.HOLD,
-    "policy.nothing_clears",
-    "No rule of the policy clears this clip, and what is not cleared is held.",
-    "Record a grant that a rule of the policy accepts, or have the policy changed.",
-)
+def floor_reasons(policy: Policy, facts: Facts) -> tuple[Reason, ...]:
+    """Return what forbids clearing under any policy, and which no reviewer's word may set aside."""
+    return (*_forbidden(policy, facts), *_unproven(facts))
 
 
-def _unmet_requirements(policy: Policy, facts: Facts) -> list[Reason]:
-    unmet = []
-    if policy.purpose and facts.purpose != policy.purpose:
-        because = (
-            f"The policy serves the purpose {policy.purpose!r}, the clips are wanted for {facts.purpose!r}."
-        )
-        remedy = "Use the policy that was written for this purpose."
-        unmet.append(Reason("require-purpose", Effect.HOLD, "policy.other_purpose", because, remedy))
-    if policy.use and facts.grant.uses_stated and policy.use not in facts.grant.permitted_uses:
-        because = f"The grant lists the uses that it permits, and {policy.use.value} is not among them."
-        remedy = "Ask the rights holder to extend the grant to this use, and record the new grant."
-        unmet.append(Reason("require-use", Effect.EXCLUDE, "grant.use_not_permitted", because, remedy))
-    if policy.detector and facts.matches.detector != policy.detector:
-        because = (
-            f"The search for copies was not made with the detector {policy.detector[:16]}, "
-            "which was calibrated for this policy."
-        )
-        remedy = "Ingest again, which searches with the project's calibrated detector, or calibrate again."
-        unmet.append(Reason("require-detector", Effect.HOLD, "match.other_detector", because, remedy))
-    return unmet
+@functools.lru_cache(maxsize=4096)
+def facts_of(condition: Condition) -> frozenset[str]:
+    """Return the facts that a condition looks at, by dotted name."""
+    return frozenset(_facts_in(check_condition(condition.source, fact_types())))
 
 
-def _unproven(facts: Facts) -> list[Reason]:
-    """Return what forbids clearing under any policy: no grant, or none that is known to be in force."""
-    if not facts.grant.present:
-        because = "There is no single grant for this file, and no policy can clear footage without one."
-        return [Reason("floor", Effect.HOLD, "grant.missing", because, "Record the grant in a rights table.")]
-    if facts.grant.in_force is not Tri.YES:
-        because = "The grant is not known to be in force, and no policy can clear footage without that."
-        return [
-            Reason(
-                "floor", Effect.HOLD, "grant.not_in_force", because, "Record the dates of a grant in force."
-            )
-        ]
-    return []
+def _facts_in(node: Node) -> Iterator[str]:
+    if node.fact:
+        yield node.fact
+    inner = node.parts if node.repeats_over is None else (*node.parts, node.repeats_over)
+    for part in inner:
+        yield from _facts_in(part)
+
+
+def _fired_rules(policy: Policy, facts: Facts) -> Iterator[Reason]:
+    prepared = PreparedFacts(facts.as_cel())
+    for rule in policy.rules:
+        try:
+            if rule.when.evaluate(prepared):
+                yield Reason(rule.id, rule.effect, rule.code, rule.because, rule.remedy)
+        except ConditionError as exc:
+            yield _failed(rule, exc)
 
 
 def _failed(rule: Rule, error: ConditionError) -> Reason:
@@ -209,104 +203,104 @@ def _failed(rule: Rule, error: ConditionError) -> Reason:
     )
 
 
-def _rules(value: Any, source: str) -> tuple[Rule, ...]:
-    if not isinstance(value, list) or len(value) > MAX_RULES:
-        raise PolicyError(f"{source}: rules must be a list of at most {MAX_RULES} rules")
-    rules = tuple(_rule(item, f"{source}: rule {number}") for number, item in enumerate(value, start=1))
-    seen: set[str] = set()
-    for rule in rules:
-        if rule.id in seen:
-            raise PolicyError(f"{source}: two rules are called {rule.id!r}")
-        seen.add(rule.id)
-    return rules
+def _unmet_requirements(policy: Policy, facts: Facts) -> Iterator[Reason]:
+    if policy.purpose and facts.purpose != policy.purpose:
+        because = (
+            f"The policy serves the purpose {policy.purpose!r}, the clips are wanted for {facts.purpose!r}."
+        )
+        remedy = "Use the policy that was written for this purpose."
+        yield Reason("require-purpose", Effect.HOLD, "policy.other_purpose", because, remedy)
+    # A use that the contract forbids is left to the floor, which says so in plainer words.
+    named = (*facts.grant.permitted_uses, *facts.grant.prohibited_uses)
+    if policy.use and facts.grant.uses_stated and policy.use not in named:
+        because = f"The grant lists the uses that it permits, and {policy.use.value} is not among them."
+        remedy = "Ask the rights holder to extend the grant to this use, and record the new grant."
+        yield Reason("require-use", Effect.EXCLUDE, "grant.use_not_permitted", because, remedy)
+    if policy.detector and facts.matches.detector != policy.detector:
+        because = (
+            f"The search for copies was not made with the detector {policy.detector[:16]}, "
+            "which was calibrated for this policy."
+        )
+        remedy = "Ingest again, which searches with the project's calibrated detector, or calibrate again."
+        yield Reason("require-detector", Effect.HOLD, "match.other_detector", because, remedy)
 
 
-def _rule(value: Any, place: str) -> Rule:
-    rule = _mapping(value, place)
-    if isinstance(rule.get("id"), str):
-        place = f"{place} ({rule['id']})"
-    effect = _effect(rule.get("effect"), place)
-    required = _RULE_KEYS - ({"remedy"} if effect is Effect.CLEAR else set())
-    _check_keys(rule, _RULE_KEYS, sorted(required), place)
-    code = _matching(_CODE, rule["code"], f"{place}: code", "lower-case words joined by dots")
-    if code.startswith("policy."):
-        raise PolicyError(f"{place}: codes that begin with 'policy.' are kept for the decision itself")
-    return Rule(
-        id=_matching(_ID, rule["id"], f"{place}: id", "lower-case words joined by hyphens"),
-        effect=effect,
-        when=_condition(rule["when"], f"{place}: when"),
-        code=code,
-        because=_text(rule["because"], f"{place}: because"),
-        remedy=_text(rule["remedy"], f"{place}: remedy") if "remedy" in rule else "",
-    )
+def _forbidden(policy: Policy, facts: Facts) -> Iterator[Reason]:
+    """Yield the part of the floor that is said beside whatever else stands against a clip."""
+    grant, footage = facts.grant, facts.footage
+    # Layers are judged for generative training too where a policy names no use.
+    use = policy.use or Use.AI_GENERATIVE_TRAINING
+    if use in grant.prohibited_uses:
+        yield _floor(
+            Effect.EXCLUDE,
+            "grant.use_prohibited",
+            f"The contract forbids the use {use.value}.",
+            "Ask the rights holder for a grant that permits it, and record it.",
+        )
+    purpose = policy.purpose or facts.purpose
+    if grant.purposes_stated and purpose not in grant.purposes:
+        permitted = ", ".join(grant.purposes) or "none that all grants have in common"
+        yield _floor(
+            Effect.EXCLUDE,
+            "grant.purpose_not_permitted",
+            f"The contract is for certain purposes only ({permitted}), and {purpose or 'none'} is wanted.",
+            "Ask the rights holder to extend the grant to this purpose, and record it.",
+        )
+    if footage.has_research_ancestor and policy.is_promotable:
+        yield _floor(
+            Effect.EXCLUDE,
+            "footage.research_ancestor",
+            "A model made this footage that comes of footage for research only, or whose origin cannot be read.",
+            "Make the footage again with a model whose whole ancestry is cleared for commercial use.",
+        )
+    if grant.contradicted:
+        yield _floor(
+            Effect.HOLD,
+            "grant.contradicted",
+            "Grants in force of the same holder contradict each other: one forbids what another permits.",
+            "Have the holder confirm which of them stands, and withdraw the other.",
+        )
+    if footage.embargoed:
+        yield _floor(
+            Effect.HOLD,
+            "footage.embargoed",
+            "A catalogue says that the footage must not be used yet.",
+            "Wait for the end of the embargo, or record that the holder has lifted it.",
+        )
+    if footage.titles_broken:
+        yield _floor(
+            Effect.HOLD,
+            "footage.titles_broken",
+            "A title that the footage is filed under is not on record, or is its own ancestor.",
+            "Import the titles that are missing, or correct what they are part of.",
+        )
 
 
-def _effect(value: Any, place: str) -> Effect:
-    try:
-        return Effect(value)
-    except ValueError as exc:
-        known = ", ".join(Effect)
-        raise PolicyError(f"{place}: effect is {value!r}", hint=f"effects are: {known}") from exc
+def _unproven(facts: Facts) -> Iterator[Reason]:
+    """Yield the part of the floor that is said only where a rule would have cleared: policies say it better."""
+    if not facts.grant.present:
+        because = "There is no single grant for this file, and no policy can clear footage without one."
+        yield _floor(Effect.HOLD, "grant.missing", because, "Record the grant in a rights table.")
+    elif facts.grant.in_force is not Tri.YES:
+        because = "The grant is not known to be in force, and no policy can clear footage without that."
+        yield _floor(Effect.HOLD, "grant.not_in_force", because, "Record the dates of a grant in force.")
 
 
-def _condition(value: Any, place: str) -> Condition:
-    # A bare `true` is a YAML boolean and a valid condition all the same.
-    source = str(value).lower() if isinstance(value, bool) else _text(value, place)
-    try:
-        return compile_condition(source)
-    except ConditionError as exc:
-        raise PolicyError(f"{place}: {exc}", hint=exc.hint) from exc
+def _floor(effect: Effect, code: str, because: str, remedy: str) -> Reason:
+    return Reason("floor", effect, code, because, remedy)
 
 
-def _requirements(value: Any, place: str) -> tuple[str, Use | None, str]:
-    if value is None:
-        return "", None, ""
-    require = _mapping(value, place)
-    _check_keys(require, _REQUIRE_KEYS, (), place)
-    purpose = (
-        _matching(_ID, require["purpose"], f"{place}: purpose", "one word") if "purpose" in require else ""
-    )
-    detector = (
-        _matching(_SHA256, require["detector"], f"{place}: detector", "64 lower-case hex digits")
-        if "detector" in require
-        else ""
-    )
-    if "use" not in require:
-        return purpose, None, detector
-    try:
-        return purpose, Use(require["use"]), detector
-    except ValueError as exc:
-        known = ", ".join(Use)
-        raise PolicyError(f"{place}: use is {require['use']!r}", hint=f"uses are: {known}") from exc
-
-
-def _mapping(value: Any, place: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise PolicyError(f"{place}: expected keys and values, found {type(value).__name__}")
-    return value
-
-
-def _check_keys(mapping: Mapping[str, Any], known: set[str], required: Sequence[str], place: str) -> None:
-    for key in mapping:
-        if key not in known:
-            near = difflib.get_close_matches(key, sorted(known), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "keys are: " + ", ".join(sorted(known))
-            raise PolicyError(f"{place}: the key {key!r} is not known", hint=hint)
-    for key in required:
-        if key not in mapping:
-            raise PolicyError(f"{place}: the key {key!r} is missing")
-
-
-def _text(value: Any, place: str) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise PolicyError(f"{place}: expected a text, found {value!r}")
-    return value.strip()
-
-
-def _matching(pattern: re.Pattern[str], value: Any, place: str, wanted: str) -> str:
-    text = _text(value, place)
-    if not pattern.fullmatch(text):
-        raise PolicyError(f"{place}: {text!r} is not {wanted}")
-    return text
+_NOTHING_CLEARS = Reason(
+    "default",
+    Effect.HOLD,
+    "policy.nothing_clears",
+    "No rule of the policy clears this clip, and what is not cleared is held.",
+    "Record a grant that a rule of the policy accepts, or have the policy changed.",
+)
+_NOTHING_CLEARS_ALONE = Reason(
+    "default",
+    Effect.HOLD,
+    "policy.nothing_clears",
+    "No rule stands against this clip, and an overlay clears nothing by itself.",
+    "Combine the overlay with a policy that clears, as in commercial-training+talent-consent-required.",
+)

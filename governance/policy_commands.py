@@ -1,22 +1,37 @@
-"""The `policy` commands: list, show, test, facts."""
+"""The `policy` commands: list, show, explain, diff, test, facts."""
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from db.clock import utc_now
 from db.errors import AnsweredNo
-from db.terminal import heading, json_option, note, project_option, say, say_json, say_table
+from db.terminal import (
+    heading,
+    json_option,
+    note,
+    progress,
+    project_option,
+    say,
+    say_field,
+    say_json,
+    say_table,
+)
 
 if TYPE_CHECKING:
+    from governance.policy import Policy
     from governance.policy_files import PolicyFile
+
+_AS_OF = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group()
 def policy() -> None:
-    """List, show and test policies.
+    """List, read, compare and test policies.
 
     Example: cleartitle policy test commercial-training
     """
@@ -36,13 +51,15 @@ def list_(*, as_json: bool, project_dir: Path) -> None:
     for file in list_policy_files(project_dir / "policies"):
         loaded = file.load()
         origin = "shipped" if file.is_shipped else "project"
-        rows.append((loaded.name, loaded.version, origin, loaded.digest, loaded.title))
+        kind = "overlay" if loaded.is_overlay else "policy"
+        rows.append((loaded.name, loaded.version, kind, origin, loaded.digest, loaded.title))
     if as_json:
         for row in rows:
-            say_json(dict(zip(("name", "version", "origin", "digest", "title"), row, strict=True)))
+            say_json(dict(zip(("name", "version", "kind", "origin", "digest", "title"), row, strict=True)))
         return
     say_table(
-        ("policy", "version", "from", "digest", "title"), [(n, v, o, d[:16], t) for n, v, o, d, t in rows]
+        ("policy", "version", "kind", "from", "digest", "title"),
+        [(n, v, k, o, d[:12], t) for n, v, k, o, d, t in rows],
     )
 
 
@@ -56,6 +73,7 @@ def show(name: str, *, as_json: bool, project_dir: Path) -> None:
     Example: cleartitle policy show commercial-training
     """
     from governance.policy_files import find_policy
+    from governance.policy_reports import print_head
 
     found = find_policy(name, project_dir / "policies")
     if as_json:
@@ -66,16 +84,101 @@ def show(name: str, *, as_json: bool, project_dir: Path) -> None:
                 | effect_and_words
             )
         return
-    say(f"{found.name} {found.version}: {found.title}")
-    say(f"sha256 {found.digest}  {found.source}")
-    say(f"purpose {found.purpose or 'any'}, use {found.use.value if found.use else 'any'}")
-    if found.about:
-        say(found.about)
+    print_head(found)
     for effect in ("exclude", "hold", "clear"):
         heading(f"{effect}:")
         for rule in found.rules:
             if rule.effect == effect:
-                say(f"  {rule.code}: {rule.because}")
+                say_field(f"  {rule.code}", rule.because, width=max(34, len(rule.code) + 4))
+
+
+@policy.command()
+@click.argument("name")
+@click.option("--clip", help="Show what each rule makes of this clip: a clip id, or the path of a file.")
+@click.option("--at", "at_seconds", type=float, help="With a file: the clip at this second.")
+@json_option
+@project_option
+def explain(
+    name: str, clip: str | None, at_seconds: float | None, *, as_json: bool, project_dir: Path
+) -> None:
+    """Read a policy aloud: what it asks for, in which order, what each rule does, and what it makes of a clip.
+
+    NAME may be a combination, such as commercial-training+talent-consent-required.
+
+    Example: cleartitle policy explain research-only --clip footage/holiday.mp4 --at 3
+    """
+    from governance.policy_files import find_policy
+    from governance.policy_reports import explanation_lines, print_explanation
+
+    found = find_policy(name, project_dir / "policies")
+    if clip is not None:
+        _explain_clip(found, clip, at_seconds, as_json=as_json, project_dir=project_dir)
+        return
+    if not as_json:
+        print_explanation(found)
+        return
+    for line in explanation_lines(found):
+        say_json(line)
+
+
+def _explain_clip(
+    found: Policy, text: str, at_seconds: float | None, *, as_json: bool, project_dir: Path
+) -> None:
+    from db.project import open_project
+    from db.queries import evidence_on, get_asset
+    from governance.clearance import present_comparison
+    from governance.explain import find_clips
+    from governance.policy_diff import Judge
+    from governance.policy_explain import trace
+    from governance.policy_reports import print_trace, trace_lines
+
+    project = open_project(project_dir)
+    comparison = present_comparison(project)
+    judge = Judge(found, comparison, utc_now())
+    with project.session() as session:
+        for clip in find_clips(session, text, at_seconds):
+            asset = get_asset(session, clip.asset_id)
+            (evidence,) = evidence_on(session, [asset], comparison.encoder, comparison.detector)
+            judged = judge.judge(clip, evidence)
+            traced = trace(found, judged.alternative.facts)
+            if not as_json:
+                print_trace(found, clip, traced, judged.position)
+                say()
+                continue
+            for line in trace_lines(found, clip, traced, judged.position):
+                say_json(line)
+
+
+@policy.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--as-of", type=_AS_OF, help="Compare as of this UTC time.")
+@json_option
+@project_option
+def diff(before: str, after: str, as_of: dt.datetime | None, *, as_json: bool, project_dir: Path) -> None:
+    """Say what AFTER would gain and lose of what BEFORE clears: footage, clips and holders, by reason.
+
+    Both are put to today's facts of the library; nothing is recorded. Exit 0 whatever the difference is.
+
+    Example: cleartitle policy diff commercial-training commercial-training+talent-consent-required
+    """
+    from db.project import open_project
+    from governance.clearance import present_comparison
+    from governance.policy_diff import Judge, diff_policies, library_clips
+    from governance.policy_files import find_policy
+    from governance.policy_reports import diff_lines, print_diff
+
+    project = open_project(project_dir)
+    moment = utc_now() if as_of is None else as_of.replace(tzinfo=dt.UTC)
+    comparison = present_comparison(project)
+    judges = [Judge(find_policy(name, project.policies), comparison, moment) for name in (before, after)]
+    with progress("comparing", None) as advance, project.session() as session:
+        found = diff_policies(library_clips(session, comparison, on_progress=advance), *judges)
+    if not as_json:
+        print_diff(found)
+        return
+    for line in diff_lines(found):
+        say_json(line)
 
 
 @policy.command()
@@ -120,15 +223,22 @@ def _test_one(file: PolicyFile, *, as_json: bool) -> bool:
 @policy.command()
 @json_option
 def facts(*, as_json: bool) -> None:
-    """List the facts that conditions may use, with the values that they can have.
+    """List the facts that conditions may use, what they mean, and the values that they can have.
 
     Example: cleartitle policy facts
     """
-    from governance.facts import fact_types
+    from governance.facts import fact_types, fact_words
 
-    rows = [(name, fact.kind, list(fact.values)) for name, fact in fact_types().items()]
+    words = fact_words()
+    rows = [(name, fact.kind, list(fact.values), words[name]) for name, fact in fact_types().items()]
     if as_json:
-        for name, kind, values in rows:
-            say_json({"fact": name, "type": kind, "values": values})
+        for name, kind, values, means in rows:
+            say_json({"fact": name, "type": kind, "values": values, "means": means})
         return
-    say_table(("fact", "type", "values"), [(name, kind, ", ".join(values)) for name, kind, values in rows])
+    say_table(
+        ("fact", "type", "meaning"),
+        [
+            (name, kind, f"{means} One of: {', '.join(values)}." if values else means)
+            for name, kind, values, means in rows
+        ],
+    )

@@ -1,4 +1,7 @@
-"""Where policies come from: a file by its path, the project's `policies/` folder, then the shipped ones."""
+"""Where policies come from: a file by its path, the project's `policies/` folder, then the shipped ones.
+
+`BASE+OVERLAY` names a combination of them wherever a policy is named.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from governance.errors import PolicyError
-from governance.policy import Policy, parse_policy
+from governance.overlays import SEPARATOR, combine
+from governance.policy import Policy
+from governance.policy_reading import parse_policy
 from governance.strict_yaml import MAX_BYTES
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +44,25 @@ class PolicyFile:
 
 
 def find_policy(name: str, folder: Path | None = None) -> Policy:
-    """Return the policy called `name` (or at that path); `folder` holds the project's own.
+    """Return the policy called `name`, at that path, or combined as `BASE+OVERLAY`; `folder` holds the project's own.
 
-    Raises `PolicyError` if there is none or it is malformed.
+    Raises `PolicyError` if there is none, if it is malformed, or if the parts cannot be combined so.
     """
-    return find_policy_file(name, folder).load()
+    names = _part_names(name)
+    base, *overlays = (find_policy_file(part, folder).load() for part in names)
+    policy = combine(base, overlays)
+    if overlays and [part.name for part in policy.parts[1:]] != [overlay.name for overlay in overlays]:
+        raise PolicyError(
+            f"{name}: overlays are named in order, so that a combination has one name",
+            hint=f"write {SEPARATOR.join((names[0], *sorted(names[1:])))}",
+        )
+    return policy
+
+
+def _part_names(name: str) -> list[str]:
+    """Return the names in a combination; a path may have the separator in it."""
+    is_file = name.endswith(_SUFFIXES) and Path(name).is_file()
+    return [name] if is_file else name.split(SEPARATOR)
 
 
 def find_policy_file(name: str, folder: Path | None = None) -> PolicyFile:
@@ -50,8 +70,10 @@ def find_policy_file(name: str, folder: Path | None = None) -> PolicyFile:
 
     A name is only ever looked up in the two policy folders, so it cannot lead anywhere else.
     """
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(_SUFFIXES) and (SEPARATOR not in name or Path(name).is_file()):
         return _at_path(Path(name))
+    if SEPARATOR in name:
+        raise PolicyError(f"{name!r} is a combination and has no file", hint="name one of its policies")
     known = {file.name: file for file in reversed(list_policy_files(folder))}
     if name not in known:
         names = ", ".join(sorted(known)) or "none"

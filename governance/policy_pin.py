@@ -7,7 +7,7 @@ from pathlib import Path
 
 from db.files import write_durably
 from governance.errors import PolicyError
-from governance.policy import parse_policy
+from governance.policy_reading import parse_policy
 
 
 def pin_detector(path: Path, digest: str) -> None:

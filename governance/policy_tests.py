@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from db.vocabularies import Outcome, Tri, Use
+from db.vocabularies import Outcome
 from governance.errors import PolicyError
-from governance.facts import Facts, FactType, GrantFacts, MatchFacts, MediaFacts, fact_types
+from governance.facts import Facts, FactType, fact_types
 from governance.policy import Policy, PolicyDecision, decide
 from governance.policy_files import PolicyFile, find_policy_file, read_limited
 from governance.strict_yaml import load_strict_yaml
@@ -39,6 +39,13 @@ class CaseResult:
     def codes(self) -> tuple[str, ...]:
         """The codes that the policy gave."""
         return tuple(reason.code for reason in self.decision.reasons)
+
+
+def base_facts(policy_file: PolicyFile) -> Facts:
+    """Return the facts that every case beside a policy file starts from. Raises `PolicyError`."""
+    source = str(policy_file.tests)
+    document = _known(load_strict_yaml(read_limited(policy_file.tests), source), _FILE_KEYS, source)
+    return facts_from_names(_fact_values(document.get("base", {}), f"{source}: base"))
 
 
 def run_policy_tests(policy_file: PolicyFile | Path) -> tuple[CaseResult, ...]:
@@ -100,16 +107,15 @@ def _run_case(policy: Policy, base: Mapping[str, Any], value: Any, place: str) -
 
 def facts_from_names(values: Mapping[str, Any]) -> Facts:
     """Return facts from checked values by dotted name; the others keep the value that clears nothing."""
-
-    def part(prefix: str) -> dict[str, Any]:
-        return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
-
-    return Facts(
-        grant=GrantFacts(**part("grant.")),
-        media=MediaFacts(**part("media.")),
-        matches=MatchFacts(**part("matches.")),
-        purpose=values.get("purpose", ""),
-    )
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        group, _, fact = name.rpartition(".")
+        groups.setdefault(group, {})[fact] = value
+    nothing_known = Facts()
+    parts = {
+        group: replace(getattr(nothing_known, group), **given) for group, given in groups.items() if group
+    }
+    return Facts(**parts, **groups.get("", {}))
 
 
 def _fact_values(value: Any, place: str) -> dict[str, Any]:
@@ -132,13 +138,15 @@ def _fact_value(fact: FactType, value: Any, place: str) -> Any:
 
 
 def _known_text(fact: FactType, text: str, place: str) -> str:
+    """Return the text, as a member of its vocabulary where that is closed."""
     if not fact.values:
         return text
-    if text not in fact.values:
+    found = next((value for value in fact.values if value == text), None)
+    if found is None:
         raise PolicyError(
             f"{place}: {text!r} is not a value of this fact", hint=f"values: {', '.join(fact.values)}"
         )
-    return Tri(text) if text in tuple(Tri) else Use(text)
+    return found
 
 
 def _known(value: Any, known: Sequence[str], place: str) -> Mapping[str, Any]:

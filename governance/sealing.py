@@ -22,10 +22,11 @@ from db.files import staged_folder, sync_folder, write_durably
 from db.project import Project
 from db.records import AssetRecord, DecisionRecord, SnapshotRecord
 from db.vocabularies import CollectionKind, Outcome
-from governance.clearance import Comparison, num_stale_clips
+from governance.clearance import num_stale_clips
 from governance.content_credentials import sign_sidecar
 from governance.keys import load_signing_identity
 from governance.manifest import SNAPSHOT_MEDIA_TYPE, snapshot_manifest
+from governance.match_facts import Comparison
 from governance.policy import Policy
 from governance.snapshot import (
     DOCUMENT_NAME,
@@ -34,7 +35,7 @@ from governance.snapshot import (
     snapshot_urn,
     verified_document,
 )
-from governance.snapshot_document import build_document, check_document
+from governance.snapshot_document import build_document, check_document, states_promotable
 from governance.statements import LicenseShare, SnapshotStatement
 from governance.trust import load_trust_anchors
 from governance.version import VERSION
@@ -52,9 +53,7 @@ class Sealed:
     document_path: Path
 
 
-def seal_snapshot(
-    project: Project, name: str, policy: Policy, policy_text: str, comparison: Comparison
-) -> Sealed:
+def seal_snapshot(project: Project, name: str, policy: Policy, comparison: Comparison) -> Sealed:
     """Freeze the clips that `policy` clears today. Sealing the same library again gives the same root.
 
     Raises `ConfigError` for a bad name or decisions that are missing or out of date, `SnapshotError` if nothing is
@@ -71,10 +70,11 @@ def seal_snapshot(
     document = build_document(
         name=name,
         purpose=policy.purpose,
-        policy={"name": policy.name, "version": policy.version, "digest": policy.digest, "text": policy_text},
+        policy={"name": policy.name, "version": policy.version, "digest": policy.digest, "text": policy.text},
         decisions=_cleared(project, policy.name),
         comparison=_comparison_statement(project, comparison),
         sealed_at=now,
+        is_promotable=policy.is_promotable,
     )
     check_document(document)
     return _write(project, name, document)
@@ -156,6 +156,7 @@ def _statement(document: dict[str, Any], document_sha256: str) -> SnapshotStatem
         expires_at=None if document["expires_at"] is None else _time(document["expires_at"]),
         licenses=_shares(document["licenses"]),
         document_sha256=document_sha256,
+        is_promotable=states_promotable(document),
         **document["totals"],
     )
 
@@ -177,6 +178,7 @@ def _record(project: Project, name: str, document: dict[str, Any], document_sha2
         "document_sha256": document_sha256,
         "sealed_at": _time(document["sealed_at"]),
         "expires_at": None if document["expires_at"] is None else _time(document["expires_at"]),
+        "is_promotable": states_promotable(document),
         **document["totals"],
     }
     with project.session() as session:

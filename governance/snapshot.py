@@ -31,7 +31,7 @@ from governance.content_credentials import read_store
 from governance.errors import SnapshotError, VerificationError
 from governance.manifest import SNAPSHOT_LABEL, SNAPSHOT_MEDIA_TYPE
 from governance.manifest_store import assertion_data
-from governance.snapshot_document import check_document
+from governance.snapshot_document import check_document, license_of, states_promotable
 from governance.trust import load_trust_anchors
 
 DOCUMENT_NAME = "snapshot.json"
@@ -65,6 +65,8 @@ class Snapshot:
     policy_name: str
     policy_digest: str
     purpose: str
+    is_promotable: bool
+    """What is made with it may become a commercial release."""
     expires_at: dt.datetime | None
     clips: tuple[ClearedSpan, ...]
     sources: Mapping[str, Path]
@@ -113,6 +115,7 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
         policy_name=document["policy"]["name"],
         policy_digest=document["policy"]["digest"],
         purpose=document["purpose"],
+        is_promotable=states_promotable(document),
         expires_at=expires_at,
         clips=tuple(_span(leaf, document["grants"]) for leaf in document["leaves"]),
         sources=MappingProxyType(_locate(project, document)),  # 6
@@ -179,6 +182,8 @@ def _check_record(record: SnapshotRecord, document: Mapping[str, Any]) -> None:
         ("number of clips", record.num_clips, totals["num_clips"]),
         ("number of assets", record.num_assets, totals["num_assets"]),
         ("duration", record.duration_seconds, totals["duration_seconds"]),
+        # Records from before it was recorded do not say.
+        ("commercial use", record.is_promotable in {None, states_promotable(document)}, True),
     ):
         if recorded != stated:
             raise SnapshotError(
@@ -197,7 +202,7 @@ def _span(leaf: Mapping[str, Any], grants: Mapping[str, Mapping[str, Any]]) -> C
         duration_seconds=leaf["duration_seconds"],
         caption=grant["title"],
         grant_digest=leaf["grant"],
-        license_expression=grant["license_expression"],
+        license_expression=license_of(leaf, grants),
     )
 
 

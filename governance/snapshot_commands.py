@@ -37,19 +37,21 @@ def seal(name: str, policy_name: str, *, as_json: bool, project_dir: Path) -> No
     """
     from db.project import open_project
     from governance.clearance import present_comparison
-    from governance.policy_files import find_policy_file, read_limited
+    from governance.policy_files import find_policy
     from governance.sealing import seal_snapshot
+    from governance.verdict import RESEARCH_ONLY
 
     project = open_project(project_dir)
-    file = find_policy_file(policy_name, project.policies)
-    text = read_limited(file.file).decode("utf-8")
-    sealed = seal_snapshot(project, name, file.load(), text, present_comparison(project))
+    policy = find_policy(policy_name, project.policies)
+    sealed = seal_snapshot(project, name, policy, present_comparison(project))
     if as_json:
         say_json(_facts(sealed.record) | {"is_new": sealed.is_new, "document": str(sealed.document_path)})
         return
     say(f"{'sealed' if sealed.is_new else 'already sealed'}: {_line(sealed.record)}")
     say(f"Merkle root {sealed.record.merkle_root}")
     say(f"document    {sealed.document_path}")
+    if not policy.is_promotable:
+        note(f"{RESEARCH_ONLY}: its models and their clips say so too")
 
 
 @snapshot.command(name="list")

@@ -19,6 +19,7 @@ from db.grants import grant_content
 from db.records import AssetRecord, DecisionRecord
 from governance.errors import SnapshotError
 from governance.merkle import merkle_root
+from governance.policy import RESEARCH
 
 FORMAT = "cleartitle.snapshot/1"
 _DECIMALS = 6
@@ -28,7 +29,7 @@ def clip_leaf(decision: DecisionRecord, asset: AssetRecord) -> dict[str, Any]:
     """Return the leaf of one cleared clip: digest, span, grant, decision and policy digest."""
     assert decision.grant is not None, "a cleared clip relies on a grant"
     clip, ruling = decision.clip, decision.ruling
-    return {
+    leaf: dict[str, Any] = {
         "clip_id": clip.clip_id,
         "asset_sha256": asset.sha256,
         "start_pts": clip.start_pts,
@@ -39,6 +40,13 @@ def clip_leaf(decision: DecisionRecord, asset: AssetRecord) -> dict[str, Any]:
         "decision": decision_digest(decision),
         "policy": ruling.policy_digest,
     }
+    if decision.upper_grants:
+        leaf["upper_grants"] = [grant.digest for grant in decision.upper_grants]
+    grants = (decision.grant, *decision.upper_grants)
+    if decision.expires_at != earliest(*(grant.valid_to for grant in grants)) and decision.expires_at:
+        # A release, a waiver or the licensor's own grant ends before them.
+        leaf["expires_at"] = rfc3339(decision.expires_at)
+    return leaf
 
 
 def decision_digest(decision: DecisionRecord) -> str:
@@ -64,8 +72,11 @@ def build_document(
     decisions: Sequence[tuple[DecisionRecord, AssetRecord]],
     comparison: Mapping[str, Any],
     sealed_at: dt.datetime,
+    is_promotable: bool = True,
 ) -> dict[str, Any]:
     """Return the document of a snapshot. `policy` carries name, version, digest and text.
+
+    That it is for research only (not `is_promotable`) is written down; that it is not goes without saying.
 
     Raises `SnapshotError` if there is nothing to seal: an empty snapshot does not train.
     """
@@ -75,7 +86,8 @@ def build_document(
         )
     leaves = sorted((clip_leaf(*pair) for pair in decisions), key=canonical_json)
     expires_at = earliest(*(decision.expires_at for decision, _ in decisions))
-    grants = {d.grant.digest: grant_content(d.grant) for d, _ in decisions if d.grant is not None}
+    relied = [grant for d, _ in decisions for grant in (d.grant, *d.upper_grants) if grant is not None]
+    grants = {grant.digest: grant_content(grant) for grant in relied}
     return {
         "format": FORMAT,
         "name": name,
@@ -89,7 +101,12 @@ def build_document(
         "grants": grants,
         "merkle_root": merkle_root([canonical_json(leaf) for leaf in leaves]),
         "leaves": leaves,
-    }
+    } | ({} if is_promotable else {"promotable": False})
+
+
+def states_promotable(document: Mapping[str, Any]) -> bool:
+    """Return whether a snapshot document leaves commercial use open; those from before the key was known have none."""
+    return document.get("promotable", True) is True and document.get("purpose") != RESEARCH
 
 
 def totals(leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -108,7 +125,7 @@ def license_shares(
     clips: dict[str, int] = defaultdict(int)
     seconds: dict[str, float] = defaultdict(float)
     for leaf in leaves:
-        expression = str(grants[leaf["grant"]]["license_expression"])
+        expression = license_of(leaf, grants)
         clips[expression] += 1
         seconds[expression] += leaf["duration_seconds"]
     shares = (
@@ -122,13 +139,24 @@ def license_shares(
     return sorted(shares, key=lambda share: (-share["duration_seconds"], share["license_expression"]))
 
 
+def grants_of(leaf: Mapping[str, Any]) -> list[str]:
+    """Return the digests of the grants that a leaf names: its own, then those of the titles above."""
+    return [leaf["grant"], *leaf.get("upper_grants", ())]
+
+
+def license_of(leaf: Mapping[str, Any], grants: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the licence of a clip: the expressions of all its grants, which hold at once."""
+    named = dict.fromkeys(str(grants[digest]["license_expression"]) for digest in grants_of(leaf))
+    return next(iter(named)) if len(named) == 1 else " AND ".join(f"({text})" for text in named)
+
+
 def check_document(document: Mapping[str, Any]) -> None:
     """Check that a snapshot document agrees with itself.
 
     1. Its format is known and it has leaves.  2. The leaves are in order and their Merkle root is the stated one.
     3. Every grant's content has the digest it is named by, and the grants are those of the leaves.  4. The policy text
     has the digest that every leaf names.  5. Totals and licence shares follow from the leaves.  6. The snapshot expires
-    with the first of its grants.
+    with the first of its grants, or with what a clip relies on besides.
 
     Raises `SnapshotError` naming what does not agree. Not checked here: the signature, expiry, recall, and the
     footage itself.
@@ -156,9 +184,10 @@ def _check_consistency(document: Mapping[str, Any]) -> None:
             raise SnapshotError(
                 f"snapshot {name}: grant {digest[:12]} does not have the digest it is named by"
             )
-    if unused := set(grants) - {leaf["grant"] for leaf in leaves}:
+    named = {digest for leaf in leaves for digest in grants_of(leaf)}
+    if unused := set(grants) - named:
         raise SnapshotError(f"snapshot {name}: no clip relies on grant {min(unused)[:12]}")
-    if missing := {leaf["grant"] for leaf in leaves} - set(grants):
+    if missing := named - set(grants):
         raise SnapshotError(f"snapshot {name}: grant {min(missing)[:12]} is named by a clip but missing")
     if sha256_hex(policy["text"].encode()) != policy["digest"]:  # 4
         raise SnapshotError(f"snapshot {name}: the policy text does not have the digest that was sealed")
@@ -167,6 +196,7 @@ def _check_consistency(document: Mapping[str, Any]) -> None:
     if document["totals"] != totals(leaves) or document["licenses"] != license_shares(leaves, grants):  # 5
         raise SnapshotError(f"snapshot {name}: its totals do not follow from its clips")
     ends = [dt.datetime.fromisoformat(grant["valid_to"]) for grant in grants.values() if grant["valid_to"]]
+    ends += [dt.datetime.fromisoformat(leaf["expires_at"]) for leaf in leaves if "expires_at" in leaf]
     expires_at = earliest(*ends)
     if document["expires_at"] != (None if expires_at is None else rfc3339(expires_at)):  # 6
-        raise SnapshotError(f"snapshot {name}: it does not expire when the first of its grants does")
+        raise SnapshotError(f"snapshot {name}: it does not expire when the first thing it relies on does")

@@ -48,6 +48,8 @@ class SnapshotStatement:
     expires_at: dt.datetime | None
     licenses: tuple[LicenseShare, ...]
     document_sha256: str | None = None
+    is_promotable: bool = True
+    """What is made with it may become a commercial release. Credentials say so only where it may not."""
 
     def __post_init__(self) -> None:
         """Refuse malformed digests, naive times, and shares that do not add up to the number of clips."""
@@ -82,6 +84,8 @@ class ModelStatement:
     trained_at: dt.datetime
     snapshot_urn: str
     snapshot_root: str
+    is_promotable: bool = True
+    """As of its snapshot."""
 
     def __post_init__(self) -> None:
         """Refuse malformed digests and naive times."""
@@ -108,6 +112,8 @@ class ClipStatement:
     model_urn: str
     snapshot_urn: str
     snapshot_root: str
+    is_promotable: bool = True
+    """As of its snapshot."""
 
     def __post_init__(self) -> None:
         """Refuse malformed digests and naive times."""

@@ -11,6 +11,8 @@ from typing import Any
 from db.clock import rfc3339
 from governance.chain import ChainOfTitle
 
+RESEARCH_ONLY = "research only: not for commercial release"
+
 
 class VerdictOutcome(enum.StrEnum):
     """The answer. Only `PASS` is a yes; the last two decide nothing."""
@@ -59,6 +61,15 @@ class Verdict:
     remarks: tuple[str, ...] = ()
     """True things that do not change the outcome, such as a licence that has run out since."""
     not_checked: tuple[str, ...] = ()
+
+    def for_commercial(self) -> Verdict:
+        """Return the verdict on the file as a commercial release: what is for research only is none."""
+        if self.chain is None or self.chain.is_promotable:
+            return self
+        reason = "a link of the chain says that it is for research only, which nothing below it can lift"
+        failure = VerdictFailure("release.research_only", reason)
+        outcome = VerdictOutcome.FAIL if self.outcome is VerdictOutcome.PASS else self.outcome
+        return dataclasses.replace(self, outcome=outcome, failures=(*self.failures, failure))
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON values, times as RFC 3339 text."""

@@ -44,7 +44,7 @@ from governance.manifest import (
 from governance.manifest_store import TRUSTED, UNTRUSTED_SIGNER_CODE, ManifestStore, assertion_data
 from governance.status_codes import explain
 from governance.trust import TrustAnchors
-from governance.verdict import Credentials, Verdict, VerdictFailure, VerdictOutcome
+from governance.verdict import RESEARCH_ONLY, Credentials, Verdict, VerdictFailure, VerdictOutcome
 
 SIDECAR_SUFFIX = ".c2pa"
 _SOURCE_TYPES = {"clip": CLIP_SOURCE_TYPE, "model": MODEL_SOURCE_TYPE, "snapshot": SNAPSHOT_SOURCE_TYPE}
@@ -275,6 +275,8 @@ def _remarks(chain: ChainOfTitle | None, as_of: dt.datetime) -> Iterator[str]:
     """Say what has changed since: a manifest is a true statement about the past."""
     if chain is None:
         return
+    if not chain.is_promotable:
+        yield RESEARCH_ONLY
     if any(DEVELOPMENT_MARK in signer for signer in chain.signers):
         yield "signed with development keys: nobody vouches for the signer's name"
     if chain.snapshot.expires_at is None:

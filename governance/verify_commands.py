@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also recompute the Merkle root of this snapshot document.",
 )
+@click.option(
+    "--for",
+    "release",
+    type=click.Choice(["commercial"]),
+    help="Also require that the file may be released like this: `commercial` refuses what is for research only.",
+)
 @json_option
 @project_option
 def verify(
@@ -42,6 +48,7 @@ def verify(
     trust_files: tuple[Path, ...],
     weights: Path | None,
     document: Path | None,
+    release: str | None,
     *,
     as_json: bool,
     project_dir: Path,
@@ -59,7 +66,8 @@ def verify(
     verdicts = []
     with progress("verifying", len(files)) as advance:
         for file in files:
-            verdicts.append(verify_file(file, trust, weights=weights, snapshot_document=document))
+            verdict = verify_file(file, trust, weights=weights, snapshot_document=document)
+            verdicts.append(verdict if release is None else verdict.for_commercial())
             advance(1)
     for verdict in verdicts:
         if as_json:

@@ -24,12 +24,16 @@ from db.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from db.project import Project
     from ingest.encoders import Encoder, EncoderIdentity
     from ingest.intake import TakenFile
     from ingest.rights.claims import ClaimReport
     from ingest.rights.table import RightsTable
     from ingest.scoring import Detector
+    from ingest.signals.library import CredentialsReader, FileSignals
+    from ingest.signals.record import Signal
 
 _SHOWN_ROWS = 50
 _COMPARED = ""
@@ -55,7 +59,9 @@ _WITHOUT_SOUND = "sound.none"
 )
 @json_option
 @project_option
+@click.pass_obj
 def ingest(
+    open_credentials: Callable[[Project], CredentialsReader] | None,
     paths: tuple[Path, ...],
     table_path: Path | None,
     map_path: Path | None,
@@ -85,13 +91,48 @@ def ingest(
     # Read before hours of footage are: a calibration that cannot be used is an error of the request.
     detector = detector_for(choice.encoder.identity, project.calibrations)
     files = _take_in(project, paths, reference, choice.encoder, num_workers=num_readers(compute))
+    said = [] if reference is not None else _read_signals(project, files, open_credentials)
     claims = None if table is None else _claim(project, table, files, paths)
     found = _compare(project, choice.encoder.identity, detector)
     if as_json:
-        _say_as_json(files, claims, found, choice.encoder)
+        _say_as_json(files, claims, found, choice.encoder, said)
     else:
         _print_report(files, claims, found, reference)
+        _print_signals(said)
     _answer(files, claims)
+
+
+def _read_signals(
+    project: Project,
+    files: list[TakenFile],
+    open_credentials: Callable[[Project], CredentialsReader] | None,
+) -> list[FileSignals]:
+    """Read what the files say of their own use; Content Credentials are validated above this package."""
+    from ingest.signals.library import record_file_signals
+
+    read_credentials = _no_credentials if open_credentials is None else open_credentials(project)
+    assets = [(file.asset_id, file.path) for file in files if file.asset_id is not None]
+    said = []
+    with progress("reading signals", len(assets)) as advance:
+        for read in record_file_signals(project, assets, read_credentials):
+            advance(1)
+            said.append(read)
+    return said
+
+
+def _no_credentials(_path: Path) -> list[Signal]:
+    return []
+
+
+def _print_signals(said: list[FileSignals]) -> None:
+    if not said:
+        return
+    num_speaking = sum(read.num_signals > 0 for read in said)
+    num_new = sum(read.num_new for read in said)
+    say(f"signals: {num_speaking} of {len(said)} files say something of their own use; {num_new} new")
+    for read in said:
+        if read.detail:
+            note(f"not read for signals: {read.detail}")
 
 
 def _read_table(table_path: Path | None, map_path: Path | None, reference: str | None) -> RightsTable | None:
@@ -206,7 +247,13 @@ def _print_claims(claims: ClaimReport) -> None:
             say(f"... and {len(claims.rejected) - _SHOWN_ROWS} more; `audit --all` lists them")
 
 
-def _say_as_json(files: list[TakenFile], claims: ClaimReport | None, found: _Found, encoder: Encoder) -> None:
+def _say_as_json(
+    files: list[TakenFile],
+    claims: ClaimReport | None,
+    found: _Found,
+    encoder: Encoder,
+    said: list[FileSignals],
+) -> None:
     for file in files:
         facts = {"kind": "file", "path": str(file.path), "intake": file.intake.value, "code": file.code}
         further = {"duration_seconds": file.duration_seconds, "sound": _sound_word(file)}
@@ -219,6 +266,8 @@ def _say_as_json(files: list[TakenFile], claims: ClaimReport | None, found: _Fou
             "encoder": encoder.identity.name,
             "num_new_matches": found.num_pictures,
             "num_new_sound_matches": found.num_sounds,
+            "num_files_with_signals": sum(read.num_signals > 0 for read in said),
+            "num_new_signals": sum(read.num_new for read in said),
             "sound": Counter(_sound_word(file) for file in files if file.sound is not None),
             "num_files_with_grant": None if claims is None else claims.num_files_with_grant,
             **Counter(file.intake.value for file in files),

@@ -16,6 +16,7 @@ from ingest.encoders import EncoderIdentity
 from ingest.intake import TakenFile, register_encoder, take_in
 from ingest.rights.claims import ClaimReport, record_claims
 from ingest.rights.table import read_rights
+from ingest.signals.library import record_file_signals
 from tests.media import moving_scene, write_video
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ def take_footage(project: Project, *paths: Path, reference: str | None = None) -
             detector_digest=DETECTOR,
             num_others=len(embedded) - 1,
         )
+    if reference is None:
+        assets = [(file.asset_id, file.path) for file in files if file.asset_id is not None]
+        list(record_file_signals(project, assets, lambda _path: []))
     return files
 
 

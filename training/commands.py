@@ -87,6 +87,12 @@ def _default_config() -> TrainingConfig:
 @click.option(
     "--size", default=256, show_default=True, type=click.IntRange(16, 2048), help="Pixels each side; even."
 )
+@click.option(
+    "--for",
+    "release",
+    type=click.Choice(["commercial"]),
+    help="Refuse a model that is for research only.",
+)
 @json_option
 @project_option
 def generate(
@@ -96,6 +102,7 @@ def generate(
     seed: int,
     output: Path | None,
     size: int,
+    release: str | None,
     *,
     as_json: bool,
     project_dir: Path,
@@ -107,11 +114,13 @@ def generate(
     Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
     """
     from db.project import open_project
-    from training.publish import check_prompt, open_generator, publish_clip
+    from training.publish import check_prompt, open_generator, publish_clip, require_commercial_release
 
     project = open_project(project_dir)
     wanted = [check_prompt(prompt) for prompt in prompts]
     generator = open_generator(project, model_name)
+    if release is not None:
+        require_commercial_release(project, generator)
     folder = output or project.outputs
     with progress("generating", len(wanted) * count) as advance:
         for prompt in wanted:

@@ -188,6 +188,7 @@ def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
         trained_at=utc_now(),
         snapshot_urn=snapshot.urn,
         snapshot_root=snapshot.merkle_root,
+        is_promotable=snapshot.is_promotable,
     )
 
 

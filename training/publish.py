@@ -41,12 +41,14 @@ from governance.manifest import (
     CLIP_MEDIA_TYPE,
     MODEL_INGREDIENT,
     MODEL_MEDIA_TYPE,
+    PROMOTABLE_KEY,
     clip_manifest,
     model_data_types,
 )
 from governance.manifest_store import assertion_data
 from governance.snapshot import Snapshot, open_snapshot
 from governance.statements import ClipStatement
+from governance.taint import require_promotable_ancestry
 from governance.trust import TrustAnchors, load_trust_anchors
 from governance.verdict import VerdictOutcome
 from governance.verify import verify_file
@@ -112,6 +114,17 @@ def open_generator(project: Project, name: str) -> Generator:
         trust=trust,
     )
     return Generator(record=record, snapshot=snapshot, trained=trained, ingredient=ingredient, trust=trust)
+
+
+def require_commercial_release(project: Project, generator: Generator) -> None:
+    """Refuse to generate for commercial release with what research footage went into.
+
+    Raises `RefusedError` if the model's snapshot, or one that footage of it comes from, is for research only or cannot
+    be read.
+    """
+    with project.session() as session:
+        outputs = artefacts.library_outputs(session)
+    require_promotable_ancestry(project, generator.record.snapshot_name, outputs)
 
 
 def check_prompt(prompt: str) -> str:
@@ -186,7 +199,9 @@ def _request(manifest: Mapping[str, Any]) -> dict[str, Any]:
     facts = assertion_data(manifest, CLIP_LABEL) or {}
     created = (assertion_data(manifest, ACTIONS_LABEL) or {}).get("actions", [{}])[0]
     parameters = created.get("parameters", {})
-    return {key: value for key, value in facts.items() if key not in {"clipUrn", "generatedAt"}} | {
+    # Clips from before it was written down do not say whether they are for research only; their snapshot does.
+    others = {"clipUrn", "generatedAt", PROMOTABLE_KEY}
+    return {key: value for key, value in facts.items() if key not in others} | {
         key: value for key, value in parameters.items() if key.startswith("org.cleartitle.")
     }
 
@@ -218,6 +233,7 @@ def _statement(generator: Generator, prompt: str, *, seed: int, height: int, wid
         model_urn=generator.record.urn,
         snapshot_urn=generator.snapshot.urn,
         snapshot_root=generator.snapshot.merkle_root,
+        is_promotable=generator.snapshot.is_promotable,
     )
 
 

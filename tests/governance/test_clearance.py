@@ -9,25 +9,29 @@ import pytest
 
 from db.records import AssetEvidence
 from db.vocabularies import MatchKind, MatchTier
-from governance.clearance import MIN_COMPARED_ROWS, clip_facts, grant_relied_on, match_facts
-from governance.facts import Facts, MatchFacts
+from governance.clip_facts import FactsOfClips
+from governance.facts import Facts, MatchFacts, fact_types
+from governance.match_facts import MIN_COMPARED_ROWS, match_facts
 from ingest.detectors import CAUTIOUS_DETECTOR, STARTING_DETECTOR
 from ingest.scoring import Detector
 from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence, grant, match
 
 
 def _facts(found: AssetEvidence) -> Facts:
-    return clip_facts(clip(), found, COMPARISON, purpose="commercial", as_of=NOW)
+    wanted = frozenset(fact_types())
+    facts = FactsOfClips(COMPARISON, purpose="commercial", use=None, as_of=NOW, wanted=wanted)
+    (only,) = facts.of(clip(), found)
+    return only.facts
 
 
 def _matches(found: AssetEvidence) -> MatchFacts:
-    return match_facts(clip(0.0, 5.0), found, COMPARISON)
+    return match_facts(clip(0.0, 5.0), found, COMPARISON, num_competing=0)
 
 
 def test_a_copy_of_reference_footage_counts_only_where_the_clip_is() -> None:
     copy = match(3.0, 8.0, other_collections=("blocked",))
     assert _matches(evidence(matches=(copy,))).num_reference_copies == 1
-    later = match_facts(clip(8.0, 10.0), evidence(matches=(copy,)), COMPARISON)
+    later = match_facts(clip(8.0, 10.0), evidence(matches=(copy,)), COMPARISON, num_competing=0)
     assert later.num_reference_copies == 0
 
 
@@ -57,15 +61,14 @@ def test_a_copy_that_nobody_claims_is_counted_for_what_it_is() -> None:
 
 def test_two_claims_on_the_same_bytes_are_a_conflict_and_no_grant() -> None:
     found = evidence(claims=(grant("One"), grant("Two")))
-    assert grant_relied_on(found) is None
-    assert _matches(found).num_title_conflicts == 1
+    assert _facts(found).matches.num_title_conflicts == 1
     assert not _facts(found).grant.present
 
 
 def test_the_same_terms_under_two_titles_are_one_grant() -> None:
     found = evidence(claims=(grant(title="One name"), grant(title="Another name")))
-    assert grant_relied_on(found) is not None
-    assert _matches(found).num_title_conflicts == 0
+    assert _facts(found).grant.present
+    assert _facts(found).matches.num_title_conflicts == 0
 
 
 @pytest.mark.parametrize("changes", [{"is_searched": False}, {"num_textured_rows": 0}])
@@ -141,7 +144,7 @@ def test_a_copy_is_not_seen_through_footage_that_is_only_alike() -> None:
 
 def test_nothing_is_compared_while_a_reference_asset_waits() -> None:
     waiting = dataclasses.replace(COMPARISON, is_reference_covered=False)
-    assert not match_facts(clip(), evidence(), waiting).compared
+    assert not match_facts(clip(), evidence(), waiting, num_competing=0).compared
 
 
 def test_without_a_claim_no_grant_is_present() -> None:
@@ -162,5 +165,5 @@ def test_a_copy_of_the_same_holder_under_other_terms_is_counted_apart() -> None:
 
 def test_a_clip_without_texture_in_a_textured_file_is_not_compared() -> None:
     """The samples of the whole file used to count, so a flat clip passed for compared."""
-    flat = dataclasses.replace(clip(), num_textured_samples=0)
-    assert not match_facts(flat, evidence(), COMPARISON).compared
+    flat = clip()._replace(num_textured_samples=0)
+    assert not match_facts(flat, evidence(), COMPARISON, num_competing=0).compared

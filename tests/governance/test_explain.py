@@ -12,6 +12,7 @@ from db.project import Project
 from governance.bootstrap import bootstrap
 from governance.clearance import clear_library, present_comparison
 from governance.explain import Explanation, explain_clip, find_clips
+from governance.explanation_json import explanation_json
 from governance.policy_files import find_policy_file
 from tests.library import claim_rights, take_footage, write_footage
 
@@ -45,7 +46,8 @@ def test_a_file_too_short_to_compare_is_not_called_compared(project: Project, tm
     """The search covers it, and the JSON said `compared` while the facts said the contrary."""
     write_footage(tmp_path / "footage", "second.mp4", seconds=1)
     take_footage(project, tmp_path / "footage")
-    assert explain(project, tmp_path / "footage" / "second.mp4").as_json()["compared"] is False
+    explanation = explain(project, tmp_path / "footage" / "second.mp4")
+    assert explanation_json(explanation)["compared"] is False
 
 
 def test_a_path_stands_for_the_file_that_lies_there_now(project: Project, tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from db.canonical import digest_of
 from db.records import GrantRecord
+from db.rights_records import NO_STATEMENTS
 from db.vocabularies import Tri, Use
-from governance.facts import PERPETUAL_DAYS, Facts, FactType, GrantFacts, MatchFacts, fact_types, grant_facts
+from governance.clip_facts import grant_facts
+from governance.effective_grant import Reliance
+from governance.facts import PERPETUAL_DAYS, Facts, FactType, GrantFacts, MatchFacts, fact_types
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 GRANT = GrantRecord(
@@ -33,14 +36,18 @@ GRANT = GrantRecord(
 )
 
 
+def _facts_of(grant: GrantRecord) -> GrantFacts:
+    return grant_facts(Reliance(grants=(grant,)), NO_STATEMENTS, NOON)
+
+
 def test_nothing_known_clears_nothing() -> None:
     plain = Facts().as_cel()
     assert plain["grant"]["present"] is False
     assert {plain["grant"][name] for name in ("commercial_use", "derivatives", "in_force")} == {"unknown"}
     assert plain["matches"]["compared"] is False
     assert plain["media"]["fully_decoded"] is False
-    assert plain["schema"] == 1
-    assert grant_facts(None, NOON) == GrantFacts()
+    assert plain["schema"] == 2
+    assert grant_facts(None, NO_STATEMENTS, NOON) == GrantFacts()
 
 
 def test_facts_are_plain_values_with_one_digest_for_equal_facts() -> None:
@@ -69,12 +76,12 @@ def test_facts_are_plain_values_with_one_digest_for_equal_facts() -> None:
 def test_a_grant_is_in_force_from_its_start_until_just_before_its_end(
     valid_from: dt.datetime | None, valid_to: dt.datetime | None, in_force: Tri, days_left: int
 ) -> None:
-    facts = grant_facts(replace(GRANT, valid_from=valid_from, valid_to=valid_to), NOON)
+    facts = _facts_of(replace(GRANT, valid_from=valid_from, valid_to=valid_to))
     assert (facts.in_force, facts.days_left) == (in_force, days_left)
 
 
 def test_a_grant_gives_its_facts() -> None:
-    facts = grant_facts(GRANT, NOON)
+    facts = _facts_of(GRANT)
     assert (facts.present, facts.license_known, facts.commercial_use) == (True, True, Tri.YES)
     assert (facts.uses_stated, facts.has_evidence, facts.rights_holder_stated) == (False, False, True)
     contract = replace(
@@ -85,7 +92,7 @@ def test_a_grant_gives_its_facts() -> None:
         evidence_sha256="0" * 64,
         rights_holder=" ",
     )
-    facts = grant_facts(contract, NOON)
+    facts = _facts_of(contract)
     assert (facts.license_known, facts.commercial_use, facts.uses_stated) == (False, Tri.YES, True)
     assert (facts.territories, facts.has_evidence, facts.rights_holder_stated) == (("DE", "US"), True, False)
 
@@ -98,5 +105,6 @@ def test_the_schema_names_every_fact_with_its_type() -> None:
     assert types["media.duration_seconds"] == FactType("double")
     assert types["purpose"] == FactType("text")
     plain = Facts().as_cel()
-    names = {f"{part}.{name}" for part in ("grant", "media", "matches") for name in plain[part]} | {"purpose"}
+    groups = [part for part, values in plain.items() if isinstance(values, dict)]
+    names = {f"{part}.{name}" for part in groups for name in plain[part]} | {"purpose"}
     assert names == set(types)

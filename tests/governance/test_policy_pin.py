@@ -8,8 +8,9 @@ import pytest
 from db.vocabularies import Outcome
 from governance.errors import PolicyError
 from governance.facts import Facts, MatchFacts
-from governance.policy import decide, parse_policy
+from governance.policy import decide
 from governance.policy_pin import pin_detector
+from governance.policy_reading import parse_policy
 
 DETECTOR = "a" * 64
 _SHIPPED = Path(__file__).parents[2] / "policies" / "commercial-training.yaml"

@@ -19,7 +19,7 @@ from db.project import Project
 from db.vocabularies import Outcome
 from governance.clearance import clear_library, present_comparison
 from governance.errors import SnapshotError, VerificationError
-from governance.policy_files import find_policy_file, read_limited
+from governance.policy_files import find_policy_file
 from governance.sealing import Sealed, seal_snapshot
 from governance.snapshot import Snapshot, open_snapshot, snapshot_folder
 from governance.snapshot_document import check_document
@@ -43,9 +43,7 @@ def clear(project: Project, as_of: dt.datetime | None = None) -> int:
 
 
 def seal(project: Project, name: str = "spring") -> Sealed:
-    file = find_policy_file(POLICY)
-    policy_text = read_limited(file.file).decode()
-    return seal_snapshot(project, name, file.load(), policy_text, present_comparison(project))
+    return seal_snapshot(project, name, find_policy_file(POLICY).load(), present_comparison(project))
 
 
 def outcomes(project: Project) -> dict[str, Outcome]:

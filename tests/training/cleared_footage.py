@@ -98,6 +98,7 @@ def make_snapshot(footage: Footage, *, expires_at: dt.datetime | None = None) ->
         merkle_root=root,
         policy_name="commercial-training",
         policy_digest="1" * 64,
+        is_promotable=True,
         purpose="cawg.ai_generative_training",
         expires_at=expires_at,
         clips=footage.spans,

@@ -16,7 +16,7 @@ from db.errors import ConfigError, RefusedError
 from db.project import Project, open_project
 from governance.clearance import clear_library, present_comparison
 from governance.errors import SnapshotError, VerificationError
-from governance.policy_files import find_policy_file, read_limited
+from governance.policy_files import find_policy
 from governance.sealing import seal_snapshot
 from governance.snapshot import DOCUMENT_NAME, find_record, snapshot_folder
 from governance.trust import TrustAnchors, load_trust_anchors
@@ -58,10 +58,9 @@ CONFIG = TrainingConfig(
 
 def seal(project: Project) -> None:
     """Clear and seal the library as `spring`."""
-    file = find_policy_file("commercial-training")
-    policy, comparison = file.load(), present_comparison(project)
+    policy, comparison = find_policy("commercial-training"), present_comparison(project)
     clear_library(project, policy, comparison, as_of=utc_now(), on_progress=lambda _n: None)
-    seal_snapshot(project, "spring", policy, read_limited(file.file).decode(), comparison)
+    seal_snapshot(project, "spring", policy, comparison)
 
 
 def train(project: Project, name: str = "model") -> LicensedModel:
@@ -112,6 +111,19 @@ def test_a_clip_leads_to_model_snapshot_and_licences(project: Project) -> None:
     assert verdict.chain.model.name == "model"
     assert verdict.chain.snapshot.merkle_root == find_record(project, "spring").merkle_root
     assert {share.license_expression for share in verdict.chain.snapshot.licenses} == {"CC0-1.0", "CC-BY-4.0"}
+
+
+def test_a_commercial_release_is_refused_to_what_research_went_into(project: Project) -> None:
+    generator = open_generator(project, "model")
+    publish.require_commercial_release(project, generator)
+    policy, comparison = find_policy("research-only"), present_comparison(project)
+    clear_library(project, policy, comparison, as_of=utc_now(), on_progress=lambda _n: None)
+    seal_snapshot(project, "study", policy, comparison)
+    studied = dataclasses.replace(
+        generator, record=dataclasses.replace(generator.record, snapshot_name="study")
+    )
+    with pytest.raises(RefusedError, match="study can never become a commercial release"):
+        publish.require_commercial_release(project, studied)
 
 
 def test_exposure_names_every_clip_that_was_consumed(project: Project) -> None:
