@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import rights_models as models
 from db.contracts import Span
 from db.grant_rows import grants_by_id
+from db.models import AssetPath
 from db.newest import newest_rows
 from db.rights_records import (
     AgreementRecord,
@@ -31,6 +32,9 @@ from db.rights_records import (
 from db.signals import signals_of
 
 _MAX_TITLE_DEPTH = 16
+
+_WHERE = frozenset({"scopes", "taken_over"})
+"""Fields that say where to look, and not what is stated."""
 
 T = TypeVar("T")
 
@@ -68,14 +72,22 @@ def statements_on(
     """
     if not _is_anything_stated(session):
         return {}
+    if known_on is not None:
+        paths = _paths_known(session, digests, known_on)
     own = {asset_id: _own_scopes(sha256, paths.get(asset_id, ())) for asset_id, sha256 in digests.items()}
+    taken_over = _taken_over(session, paths)
     filings = _filings(session, {scope for scopes in own.values() for scope in scopes}, known_on)
     parents = _title_parents(session, {f.title_ref for found in filings.values() for f in found}, known_on)
     reach: dict[int, tuple[str, ...]] = {}
     titles: dict[int, tuple[tuple[str, ...], bool]] = {}
+    spans: dict[int, dict[str, tuple[Span, ...]]] = {}
     for asset_id, scopes in own.items():
-        refs = [filing.title_ref for scope in scopes for filing in filings.get(scope, ()) if filing.title_ref]
-        titles[asset_id] = _lineage(refs, parents)
+        filed = [filing for scope in scopes for filing in filings.get(scope, ()) if filing.title_ref]
+        refs, is_broken = _lineage([filing.title_ref for filing in filed], parents)
+        # Which of the files that lay at a path belongs to the title is not known.
+        is_doubtful = any(filing.scope in taken_over.get(asset_id, ()) for filing in filed)
+        titles[asset_id] = (refs, is_broken or is_doubtful)
+        spans[asset_id] = _title_spans(filed, parents)
         reach[asset_id] = (*scopes, *map(title_scope, titles[asset_id][0]))
     everywhere = {scope for scopes in reach.values() for scope in scopes}
     grants = _grants(session, everywhere, known_on)
@@ -93,7 +105,9 @@ def statements_on(
         mine = tuple(f for scope in scopes for f in filings.get(scope, ()))
         found = _statements(
             scopes=(*scopes, *(url_scope(f.source_url) for f in mine if f.source_url)),
+            taken_over=taken_over.get(asset_id, frozenset()),
             titles=titles[asset_id],
+            title_spans=spans[asset_id],
             filings=mine,
             grants=grants,
             appearances=appearances,
@@ -107,6 +121,34 @@ def statements_on(
     return statements
 
 
+def _taken_over(session: Session, paths: Mapping[int, Sequence[str]]) -> dict[int, frozenset[str]]:
+    """Return, by asset, the scopes of those of its paths at which another asset was seen first."""
+    wanted = {path for found in paths.values() for path in found}
+    firsts = select(func.min(AssetPath.id)).where(AssetPath.path.in_(wanted)).group_by(AssetPath.path)
+    query = select(AssetPath.path, AssetPath.asset_id).where(AssetPath.id.in_(firsts))
+    owners = {row.path: row.asset_id for row in session.execute(query)}
+    found = {
+        asset_id: frozenset(path_scope(path) for path in seen if owners.get(path, asset_id) != asset_id)
+        for asset_id, seen in paths.items()
+    }
+    return {asset_id: scopes for asset_id, scopes in found.items() if scopes}
+
+
+def _paths_known(
+    session: Session, asset_ids: Collection[int], known_on: dt.datetime
+) -> dict[int, Sequence[str]]:
+    """Return the paths at which each asset had been seen by `known_on`."""
+    query = (
+        select(AssetPath.asset_id, AssetPath.path)
+        .where(AssetPath.asset_id.in_(asset_ids), AssetPath.recorded_at <= known_on)
+        .order_by(AssetPath.id.desc())
+    )
+    paths: dict[int, list[str]] = defaultdict(list)
+    for asset_id, path in session.execute(query):
+        paths[asset_id].append(path)
+    return dict(paths)
+
+
 def _is_anything_stated(session: Session) -> bool:
     """Return whether any table that speaks of footage has a row: most libraries begin without a catalogue."""
     tables = (models.Filing, models.GrantScope, models.Appearance, models.RightsSignal)
@@ -116,7 +158,9 @@ def _is_anything_stated(session: Session) -> bool:
 def _statements(
     *,
     scopes: Sequence[str],
+    taken_over: frozenset[str],
     titles: tuple[tuple[str, ...], bool],
+    title_spans: Mapping[str, tuple[Span, ...]],
     filings: tuple[FilingRecord, ...],
     grants: Mapping[str, tuple[ScopedGrant, ...]],
     appearances: Mapping[str, tuple[AppearanceRecord, ...]],
@@ -127,15 +171,17 @@ def _statements(
     appearing = _of(appearances, scopes)
     found: dict[str, Any] = {
         "scopes": tuple(scopes),
+        "taken_over": taken_over,
         "titles": titles[0],
         "has_broken_titles": titles[1],
+        "title_spans": title_spans,
         "grants": _of(grants, scopes),
         "filings": filings,
         "appearances": appearing,
         "releases": _of(releases, sorted({a.subject for a in appearing if a.subject})),
         "signals": _of(signals, scopes),
     }
-    return found if any(value for name, value in found.items() if name != "scopes") else None
+    return found if any(value for name, value in found.items() if name not in _WHERE) else None
 
 
 def _of(table: Mapping[str, tuple[T, ...]], keys: Iterable[str]) -> tuple[T, ...]:
@@ -161,6 +207,17 @@ def _lineage(refs: Iterable[str], parents: Mapping[str, str | None]) -> tuple[tu
             here = parents[here]
         seen |= dict.fromkeys(line or [ref])
     return tuple(seen), is_broken
+
+
+def _title_spans(
+    filings: Iterable[FilingRecord], parents: Mapping[str, str | None]
+) -> dict[str, tuple[Span, ...]]:
+    """Return the seconds that are filed under each title, be it by a title below."""
+    spans: dict[str, dict[Span, None]] = defaultdict(dict)
+    for filing in filings:
+        for ref in _lineage([filing.title_ref], parents)[0]:
+            spans[ref][filing.span] = None
+    return {ref: tuple(found) for ref, found in spans.items()}
 
 
 def _title_parents(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from db.contracts import Span
+from db.contracts import WHOLE, Span
 from db.vocabularies import (
     Acquisition,
     AgreementKind,
@@ -169,6 +169,10 @@ class RightsStatements:
     """Refs of the titles it belongs to, the nearest first, with their ancestors."""
     has_broken_titles: bool = False
     """A title is not on record, or its ancestors run in a circle."""
+    taken_over: frozenset[str] = frozenset()
+    """Those of its paths at which another file was seen before: what is said of them may be about that one."""
+    title_spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    """The seconds that are filed under a title or one of its parts; a title that is left out has the whole file."""
     grants: tuple[ScopedGrant, ...] = ()
     filings: tuple[FilingRecord, ...] = ()
     appearances: tuple[AppearanceRecord, ...] = ()
@@ -181,6 +185,14 @@ class RightsStatements:
     """By ref: those that the grants stand in."""
     upstream: Mapping[str, ScopedGrant] = field(default_factory=dict)
     """By grant ref: the grants that licensors rely on."""
+
+    def is_all_of_title(self, ref: str, start_seconds: float, end_seconds: float) -> bool:
+        """Return whether one filing puts all these seconds under a title."""
+        return any(span.covers(start_seconds, end_seconds) for span in self.title_spans.get(ref, (WHOLE,)))
+
+    def is_any_of_title(self, ref: str, start_seconds: float, end_seconds: float) -> bool:
+        """Return whether a filing puts any of these seconds under a title."""
+        return any(span.touches(start_seconds, end_seconds) for span in self.title_spans.get(ref, (WHOLE,)))
 
 
 NO_STATEMENTS: RightsStatements = RightsStatements()

@@ -148,7 +148,13 @@ def _audit(
     from governance.reports.calendar import with_lineage
 
     now, comparison = utc_now(), present_comparison(project)
-    policy = policy_name or next(iter(decided_policies(session)), None)
+    decided = decided_policies(session)
+    if policy_name is not None and policy_name not in decided:
+        raise ConfigError(
+            f"nothing is decided under {policy_name!r}",
+            hint=f"policies that were applied: {', '.join(decided) or 'none'}",
+        )
+    policy = policy_name or next(iter(decided), None)
     stale, omissions = _staleness(project, session, policy, comparison, now)
     library = LibraryAudit(
         session=session,

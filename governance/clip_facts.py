@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from db.clock import earliest
+from db.contracts import WHOLE
 from db.records import AssetEvidence, ClipRecord, GrantRecord
 from db.rights_records import NO_STATEMENTS, AgreementRecord, RightsStatements, ScopedGrant
 from db.vocabularies import Acquisition, OutputConstraint, RightsLayer, Tri, Use
@@ -14,6 +15,7 @@ from governance.effective_grant import (
     ClipGrants,
     Reliance,
     clip_grants,
+    is_given_to,
     is_in_force,
     narrowed_terms,
 )
@@ -28,7 +30,7 @@ from governance.facts import (
 )
 from governance.layers import Layers, clip_layers
 from governance.match_facts import Comparison, is_compared, match_facts
-from governance.signal_standing import standing_of
+from governance.signal_standing import NEVER_DAYS, standing_of
 from ingest.territories import ISO_3166_1_ALPHA_2
 
 _MAX_CHAIN = 16
@@ -80,8 +82,18 @@ def _ground(
             None if reliance is None else reliance.valid_to,
             layers.valid_to,
             *(scoped.grant.valid_to for scoped in chain),
+            *_ends_of_agreements(reliance, chain, rights),
         ),
     )
+
+
+def _ends_of_agreements(
+    reliance: Reliance | None, chain: Sequence[ScopedGrant], rights: RightsStatements
+) -> list[dt.datetime | None]:
+    """Return when the agreements end that the grants relied on stand in, up the chain."""
+    grants = (*(() if reliance is None else reliance.grants), *(scoped.grant for scoped in chain))
+    agreements = [rights.agreements.get(grant.contract.agreement_ref) for grant in grants]
+    return [agreement.terminated_at for agreement in agreements if agreement is not None]
 
 
 def grant_facts(
@@ -94,6 +106,9 @@ def grant_facts(
     if reliance is None:
         return GrantFacts(contradicted=is_contradicted)
     terms = narrowed_terms(reliance, ISO_3166_1_ALPHA_2)
+    # Nobody gives more than he has: what the licensors themselves rely on narrows what they give.
+    chain = tuple(scoped.grant for scoped in _upstream_grants(reliance, rights))
+    given = narrowed_terms(Reliance(grants=(*reliance.grants, *chain)), ISO_3166_1_ALPHA_2)
     grants, standing = reliance.grants, _standing(reliance, rights, as_of)
     # What has both ended and not begun has ended: grants that never overlap leave no time at all.
     in_force = all(is_in_force(grant, as_of) for grant in grants)
@@ -101,24 +116,24 @@ def grant_facts(
         present=True,
         license_expression=terms.license_expression,
         license_known=terms.license_known,
-        commercial_use=terms.commercial_use,
-        derivatives=terms.derivatives,
-        share_alike=terms.share_alike,
-        attribution=terms.attribution,
-        permitted_uses=terms.permitted_uses,
-        uses_stated=terms.uses_stated,
-        territories=terms.territories,
+        commercial_use=given.commercial_use,
+        derivatives=given.derivatives,
+        share_alike=given.share_alike,
+        attribution=given.attribution,
+        permitted_uses=given.permitted_uses,
+        uses_stated=given.uses_stated,
+        territories=given.territories,
         in_force=Tri.YES if in_force else Tri.NO,
         days_left=days_until(terms.valid_to, as_of),
         has_evidence=all(grant.evidence_sha256 is not None for grant in grants),
         rights_holder_stated=all(grant.rights_holder.strip() for grant in grants),
         contradicted=is_contradicted,
-        prohibited_uses=terms.prohibited_uses,
-        purposes=terms.purposes,
-        purposes_stated=terms.purposes_stated,
-        model_limited=terms.model_limited,
-        post_termination=terms.post_termination,
-        output_constraints=tuple(map(OutputConstraint, terms.output_constraints)),
+        prohibited_uses=given.prohibited_uses,
+        purposes=given.purposes,
+        purposes_stated=given.purposes_stated,
+        model_limited=given.model_limited,
+        post_termination=given.post_termination,
+        output_constraints=tuple(map(OutputConstraint, given.output_constraints)),
         from_catalogue=standing.from_catalogue,
         agreement_proven=standing.agreement_proven,
         chain_complete=standing.chain_complete,
@@ -179,14 +194,27 @@ def _chain(reliance: Reliance, rights: RightsStatements, as_of: dt.datetime) -> 
     """Return whether every licensor's own title reaches somebody who needs no grant from anyone."""
     for grant in reliance.grants:
         seen: set[str] = set()
-        ref = grant.contract.upstream_ref
-        while ref:
-            above = rights.upstream.get(ref)
-            if ref in seen or len(seen) >= _MAX_CHAIN or above is None or not is_in_force(above.grant, as_of):
+        contract = grant.contract
+        while ref := contract.upstream_ref:
+            if (
+                ref in seen
+                or len(seen) >= _MAX_CHAIN
+                or not _is_link(ref, contract.licensor_ref, rights, as_of)
+            ):
                 return Tri.NO
             seen.add(ref)
-            ref = above.grant.contract.upstream_ref
+            contract = rights.upstream[ref].grant.contract
     return Tri.YES
+
+
+def _is_link(ref: str, licensor_ref: str, rights: RightsStatements, as_of: dt.datetime) -> bool:
+    """Return whether a grant gives this footage, the whole of it, to `licensor_ref`, with proof and today."""
+    above = rights.upstream.get(ref)
+    if above is None or not is_in_force(above.grant, as_of):
+        return False
+    is_for_this = any(scoped.grant_ref == ref and scoped.span == WHOLE for scoped in rights.grants)
+    is_proven = _is_proven(rights.agreements.get(above.grant.contract.agreement_ref), as_of)
+    return is_for_this and is_proven and is_given_to(above.grant, licensor_ref, rights)
 
 
 def _upstream_grants(reliance: Reliance, rights: RightsStatements) -> tuple[ScopedGrant, ...]:
@@ -223,8 +251,14 @@ def _signal_facts(evidence: AssetEvidence, grants: Sequence[GrantRecord], as_of:
         num_against_training=standing.num_against,
         protocols_against=standing.protocols_against,
         overridden=standing.overridden,
-        days_since_capture=standing.days_since_capture,
+        days_since_capture=NEVER_DAYS if _is_page_missing(evidence.rights) else standing.days_since_capture,
     )
+
+
+def _is_page_missing(rights: RightsStatements) -> bool:
+    """Return whether the footage came from a page that no capture is on record of."""
+    captured = {signal.scope for signal in rights.signals if signal.captured_at is not None}
+    return any(filing.source_url and f"url:{filing.source_url}" not in captured for filing in rights.filings)
 
 
 def _footage_facts(rights: RightsStatements, evidence: AssetEvidence, as_of: dt.datetime) -> FootageFacts:

@@ -92,7 +92,8 @@ def clear(
     rows = [(name, v["num_clips"], clock_text(v["duration_seconds"])) for name, v in outcomes.items()]
     say_table((f"{policy.name} {policy.version}", "clips>", "footage>"), rows)
     if report.codes:
-        say_table(("reasons against", "clips>"), report.codes.most_common())
+        counted = sorted(report.codes.items(), key=lambda item: (-item[1], item[0]))
+        say_table(("reasons against", "clips>"), counted)
     if is_recorded:
         say(f"{report.num_changed} decisions changed")
     else:

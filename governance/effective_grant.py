@@ -70,11 +70,14 @@ class ClipGrants:
 
 def clip_grants(clip: ClipRecord, evidence: AssetEvidence, as_of: dt.datetime) -> ClipGrants:
     """Return what `clip` may rely on at the time `as_of`."""
-    levels = list(_levels(clip, evidence))
+    above = upstream_grants_given(evidence.rights)
+    levels = [left for level in _levels(clip, evidence) if (left := _without(level, above)).grants]
     everything = [grant for level in levels for grant in level.grants]
     holders = {grant.rights_holder for grant in everything}
     num_terms = len({_table_terms(grant) for grant in evidence.claims})
-    num_competing = max(len(holders), num_terms, 1) - 1
+    # Two parties of one name are two holders. Rows of a rights table give a name alone.
+    parties = {grant.contract.licensor_ref for grant in everything} - {""}
+    num_competing = max(len(holders), len(parties), num_terms, 1) - 1
     is_complete = any(level.is_covering for level in levels)
     if num_competing or not is_complete:
         return ClipGrants(reliances=(), num_competing=num_competing, is_contradicted=False)
@@ -82,9 +85,10 @@ def clip_grants(clip: ClipRecord, evidence: AssetEvidence, as_of: dt.datetime) -
     if _num_combinations(choices) > MAX_ALTERNATIVES:
         return ClipGrants(reliances=(), num_competing=0, is_contradicted=True)
     reliances = tuple(Reliance(grants=grants) for grants in itertools.product(*choices))
-    return ClipGrants(
-        reliances=reliances, num_competing=0, is_contradicted=_contradict(_in_force(everything, as_of))
+    is_contradicted = _contradict(_in_force(everything, as_of)) or any(
+        _contradict_in_silence(_in_force(level.grants, as_of)) for level in levels
     )
+    return ClipGrants(reliances=reliances, num_competing=0, is_contradicted=is_contradicted)
 
 
 @dataclass(frozen=True)
@@ -94,30 +98,66 @@ class _Level:
     """One of them holds for the whole clip."""
 
 
+def upstream_grants_given(rights: RightsStatements) -> frozenset[int]:
+    """Return the ids of grants that were given to a licensor, and not to us: his title, on which he relies.
+
+    Whom a grant is given to, its agreement says. A grant that somebody merely names as his stays a competing claim.
+    """
+    lower = [scoped.grant.contract for scoped in rights.grants]
+    return frozenset(
+        above.grant.id
+        for above in rights.grants
+        for contract in lower
+        if contract.upstream_ref == above.grant_ref
+        and is_given_to(above.grant, contract.licensor_ref, rights)
+    )
+
+
+def is_given_to(grant: GrantRecord, party_ref: str, rights: RightsStatements) -> bool:
+    """Return whether the agreement of a grant names `party_ref` as its licensee."""
+    agreement = rights.agreements.get(grant.contract.agreement_ref)
+    return agreement is not None and bool(party_ref) and agreement.licensee_ref == party_ref
+
+
+def _without(level: _Level, grant_ids: frozenset[int]) -> _Level:
+    left = tuple(grant for grant in level.grants if grant.id not in grant_ids)
+    return _Level(left, is_covering=level.is_covering)
+
+
 def _levels(clip: ClipRecord, evidence: AssetEvidence) -> Iterable[_Level]:
     """Yield the levels that have grants, the nearest to the clip first."""
     rights = evidence.rights
     on_spans = [g for g in rights.grants if not g.scope.startswith("title:") and _is_span(g)]
     touching = [g for g in on_spans if g.span.touches(clip.start_seconds, clip.end_seconds)]
     # A span that ends inside the clip narrows all of it: the seconds beyond it must not pull the others up.
-    covering = [g for g in touching if g.span.covers(clip.start_seconds, clip.end_seconds)]
-    partial = [g for g in touching if not g.span.covers(clip.start_seconds, clip.end_seconds)]
+    covering = [
+        g
+        for g in touching
+        if g.span.covers(clip.start_seconds, clip.end_seconds) and g.scope not in rights.taken_over
+    ]
+    partial = [g for g in touching if g not in covering]
     for scoped in partial:
         yield _Level((scoped.grant,), is_covering=False)
     if covering:
         yield _Level(_distinct(g.grant for g in covering), is_covering=True)
-    whole_file = [g.grant for g in rights.grants if not g.scope.startswith("title:") and not _is_span(g)]
-    own = _distinct((*evidence.claims, *whole_file))
+    whole_file = [g for g in rights.grants if not g.scope.startswith("title:") and not _is_span(g)]
+    # What was said of a path before this file took it over still narrows it, and permits nothing.
+    for scoped in whole_file:
+        if scoped.scope in rights.taken_over:
+            yield _Level((scoped.grant,), is_covering=False)
+    own = _distinct((*evidence.claims, *(g.grant for g in whole_file if g.scope not in rights.taken_over)))
     if own:
         yield _Level(own, is_covering=True)
-    yield from _title_levels(rights)
+    yield from _title_levels(clip, rights)
 
 
-def _title_levels(rights: RightsStatements) -> Iterable[_Level]:
+def _title_levels(clip: ClipRecord, rights: RightsStatements) -> Iterable[_Level]:
+    seconds = (clip.start_seconds, clip.end_seconds)
     for ref in rights.titles:
         on_title = _distinct(g.grant for g in rights.grants if g.scope == f"title:{ref}")
-        if on_title:
-            yield _Level(on_title, is_covering=not rights.has_broken_titles)
+        if on_title and rights.is_any_of_title(ref, *seconds):
+            is_covering = not rights.has_broken_titles and rights.is_all_of_title(ref, *seconds)
+            yield _Level(on_title, is_covering=is_covering)
 
 
 def _is_span(scoped: ScopedGrant) -> bool:
@@ -167,6 +207,17 @@ def _in_force(grants: Iterable[GrantRecord], as_of: dt.datetime) -> list[GrantRe
 def _contradict(grants: Sequence[GrantRecord]) -> bool:
     prohibited = {use for grant in grants for use in grant.contract.prohibited_uses}
     return any(Use(use) in prohibited for grant in grants for use in grant.permitted_uses)
+
+
+def _contradict_in_silence(alternatives: Sequence[GrantRecord]) -> bool:
+    """Return whether one of the alternatives prohibits anything and another lists no uses, as open licences do.
+
+    What the other prohibits itself does not count: a prohibition more must never make the outcome better.
+    """
+    silent = [grant for grant in alternatives if not grant.permitted_uses]
+    return any(
+        other is not grant and other.contract.prohibited_uses for grant in silent for other in alternatives
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

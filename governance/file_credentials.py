@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from governance.errors import NoManifest, VerificationError
+from ingest.signals.boxes import is_box_file
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -30,7 +31,7 @@ def credentials_reader(project: Project) -> Callable[[Path], list[Signal]]:
     anchors = load_trust_anchors(project.trust_anchors)
 
     def _read(path: Path) -> list[Signal]:
-        media_type = _MEDIA_TYPES.get(path.suffix.lower())
+        media_type = _media_type(path)
         if media_type is None:
             return []
         try:
@@ -48,3 +49,16 @@ def credentials_reader(project: Project) -> Callable[[Path], list[Signal]]:
         ]
 
     return _read
+
+
+def _media_type(path: Path) -> str | None:
+    """Return the kind of film that can carry a manifest inside, by its content first: a name can be anything."""
+    suffixed = _MEDIA_TYPES.get(path.suffix.lower())
+    with path.open("rb") as stream:
+        start = stream.read(12)
+        is_boxes = is_box_file(stream)
+    if start[:4] == b"RIFF" and start[8:] == b"AVI ":
+        return "video/avi"
+    if is_boxes and suffixed not in {"video/mp4", "video/quicktime"}:
+        return "video/mp4"
+    return suffixed

@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 from db.clock import rfc3339
 from db.events import newest_event
 from db.marks import does_a_day_end_between, evidence_marks
+from governance.facts import SCHEMA_VERSION
 from governance.match_facts import Comparison
 from governance.policy import Policy
+from governance.version import VERSION
 
 
 def pass_state(
@@ -23,6 +25,9 @@ def pass_state(
 ) -> dict[str, Any]:
     """Return what the decisions of a pass over the library follow from, as the event of the pass records it."""
     return {
+        # Another version may make other facts of the same evidence.
+        "version": VERSION,
+        "facts_schema": SCHEMA_VERSION,
         "policy_digest": policy.digest,
         "encoder": comparison.encoder_digest,
         "detector": comparison.detector_digest,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from db.clock import earliest
+from db.contracts import WHOLE, Span
 from db.records import ClipRecord
 from db.rights_records import AppearanceRecord, PartyRecord, ReleaseRecord, RightsStatements
 from db.vocabularies import LayerState, Presence, ReleaseKind, RightsLayer, Tri, Use
@@ -61,6 +62,7 @@ class Layers:
         return earliest(*(release.valid_to for release in self.relied_on))
 
 
+_TITLE = "title:"
 _HEARD = frozenset({RightsLayer.VOICE, RightsLayer.MUSIC})
 
 
@@ -77,7 +79,7 @@ def clip_layers(
     In a file without a sound track (`is_silent`) nothing is heard, unless somebody states otherwise.
     """
     wanted = use or Use.AI_GENERATIVE_TRAINING
-    present = [a for a in rights.appearances if a.span.touches(clip.start_seconds, clip.end_seconds)]
+    present = [item for item in rights.appearances if _is_in(item, clip, rights)]
     relied: dict[str, ReleaseRecord] = {}
     states = []
     for layer in RightsLayer:
@@ -115,7 +117,34 @@ def _state(
     if any(item.presence is Presence.UNKNOWN for item in stated):
         return LayerState.UNKNOWN
     relied |= {release.ref: release for covering in releases for release in covering or ()}
-    return LayerState.CLEARED if found else LayerState.NONE_PRESENT
+    if found:
+        return LayerState.CLEARED
+    # That nobody is there in some of its seconds says nothing of the others.
+    return LayerState.NONE_PRESENT if _is_covered(clip, rights, stated) else LayerState.UNKNOWN
+
+
+def _is_in(item: AppearanceRecord, clip: ClipRecord, rights: RightsStatements) -> bool:
+    """Return whether a statement speaks of any second of the clip."""
+    seconds = (clip.start_seconds, clip.end_seconds)
+    is_of_file = not item.scope.startswith(_TITLE)
+    is_filed = is_of_file or rights.is_any_of_title(item.scope.removeprefix(_TITLE), *seconds)
+    return is_filed and item.span.touches(*seconds)
+
+
+def _is_covered(clip: ClipRecord, rights: RightsStatements, stated: Iterable[AppearanceRecord]) -> bool:
+    """Return whether the statements together speak of every second of the clip."""
+    spans: list[Span] = []
+    for item in stated:
+        if item.scope in rights.taken_over:
+            continue
+        is_of_title = item.scope.startswith(_TITLE)
+        of_title = rights.title_spans.get(item.scope.removeprefix(_TITLE), (WHOLE,))
+        spans += of_title if is_of_title else (item.span,)
+    reached = clip.start_seconds
+    for span in sorted(spans, key=lambda span: span.start_seconds or 0.0):
+        if span.touches(reached, clip.end_seconds) and (span.start_seconds or 0.0) <= reached:
+            reached = clip.end_seconds if span.end_seconds is None else max(reached, span.end_seconds)
+    return reached >= clip.end_seconds
 
 
 def _releases_for(
@@ -172,9 +201,10 @@ def _is_about(release: ReleaseRecord, clip: ClipRecord, rights: RightsStatements
     if not release.span.covers(clip.start_seconds, clip.end_seconds):
         return False
     scope = release.scope
-    if scope.startswith("title:"):
-        return scope.removeprefix("title:") in rights.titles
-    return not scope or scope in rights.scopes
+    if scope.startswith(_TITLE):
+        ref = scope.removeprefix(_TITLE)
+        return ref in rights.titles and rights.is_all_of_title(ref, clip.start_seconds, clip.end_seconds)
+    return not scope or (scope in rights.scopes and scope not in rights.taken_over)
 
 
 def _is_guardian_missing(party: PartyRecord | None, releases: Iterable[ReleaseRecord]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from db.records import AssetEvidence, ClipRecord, GrantRecord, MatchRecord
@@ -103,7 +103,8 @@ def is_title_conflict(match: MatchRecord, evidence: AssetEvidence) -> bool:
     for the same one.
     """
     mine, theirs = _holders(match, evidence)
-    return match.is_other_in_library and bool(theirs) and bool(mine) and (theirs != mine or "" in mine)
+    is_other = theirs != mine or "" in mine or _are_namesakes(match, evidence)
+    return match.is_other_in_library and bool(theirs) and bool(mine) and is_other
 
 
 def is_unclaimed_copy(match: MatchRecord, evidence: AssetEvidence) -> bool:
@@ -117,18 +118,34 @@ def is_unclaimed_copy(match: MatchRecord, evidence: AssetEvidence) -> bool:
 def has_other_terms(match: MatchRecord, evidence: AssetEvidence) -> bool:
     """Return whether the two sides of a match stand under different terms."""
     theirs = evidence.other_claims.get(match.other_id, ())
-    return {_terms(grant) for grant in theirs} != {_terms(grant) for grant in evidence.claims}
+    return {_terms(grant) for grant in theirs} != {_terms(grant) for grant in _own(evidence)}
 
 
 def _is_of_same_holder(match: MatchRecord, evidence: AssetEvidence) -> bool:
     mine, theirs = _holders(match, evidence)
-    return match.is_other_in_library and theirs == mine and bool(mine) and "" not in mine
+    is_same = theirs == mine and bool(mine) and "" not in mine and not _are_namesakes(match, evidence)
+    return match.is_other_in_library and is_same
+
+
+def _are_namesakes(match: MatchRecord, evidence: AssetEvidence) -> bool:
+    """Return whether catalogues tell the two sides' holders apart, whatever they are called."""
+    mine, theirs = _parties(_own(evidence)), _parties(evidence.other_claims.get(match.other_id, ()))
+    return bool(mine) and bool(theirs) and mine != theirs
+
+
+def _parties(grants: Iterable[GrantRecord]) -> set[str]:
+    return {grant.contract.licensor_ref for grant in grants} - {""}
+
+
+def _own(evidence: AssetEvidence) -> tuple[GrantRecord, ...]:
+    """Return every grant that speaks of the asset, of rights tables and of catalogues."""
+    return (*evidence.claims, *(scoped.grant for scoped in evidence.rights.grants))
 
 
 def _holders(match: MatchRecord, evidence: AssetEvidence) -> tuple[set[str], set[str]]:
     """Return who claims the asset and who claims the other side of a match."""
     theirs = evidence.other_claims.get(match.other_id, ())
-    return {grant.rights_holder for grant in evidence.claims}, {grant.rights_holder for grant in theirs}
+    return {grant.rights_holder for grant in _own(evidence)}, {grant.rights_holder for grant in theirs}
 
 
 def _terms(grant: GrantRecord) -> tuple[Any, ...]:
@@ -139,4 +156,6 @@ def _terms(grant: GrantRecord) -> tuple[Any, ...]:
         grant.territories,
         grant.valid_from,
         grant.valid_to,
+        # Which agreement it stands in is no term of it.
+        replace(grant.contract, agreement_ref="", licensor_ref="", upstream_ref="", time_zone=""),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from db.canonical import digest_of
 from db.records import AssetEvidence, ClipRecord, GrantRecord
+from db.rights_records import RightsStatements
 from governance.match_facts import less_than_copies_on, matches_on
 
 _DECIMALS = 2
@@ -54,10 +55,25 @@ def _statements(clip: ClipRecord, evidence: AssetEvidence) -> list[list[str]]:
     said = [["scoped grant", item.scope, item.grant.digest] for item in rights.grants]
     said += [["appearance", item.layer.value, item.presence.value, item.subject] for item in seen]
     said += [
-        ["release", item.ref, item.subject, item.document_sha256 or ""]
+        ["release", item.ref, item.subject, item.document_sha256 or "", item.scope, str(item.valid_to)]
         for item in rights.releases
         if item.subject in subjects
     ]
+    said += _agreements(rights)
     said += [["signal", item.protocol, item.carrier, item.raw_sha256] for item in rights.signals]
     said += [["filing", item.acquisition.value, *item.restrictions] for item in rights.filings]
     return sorted(said)
+
+
+def _agreements(rights: RightsStatements) -> list[list[str]]:
+    """Return what is on record of the agreements that the grants stand in, and of what licensors rely on."""
+    contracts = [item.grant.contract for item in rights.grants]
+    refs = {contract.agreement_ref for contract in contracts} & rights.agreements.keys()
+    found = [rights.agreements[ref] for ref in refs]
+    above = {contract.upstream_ref for contract in contracts} & rights.upstream.keys()
+    said = [["upstream", ref, rights.upstream[ref].grant.digest] for ref in above]
+    said += [
+        ["agreement", a.ref, a.licensor_ref, a.licensee_ref, str(a.terminated_at), a.document_sha256 or ""]
+        for a in found
+    ]
+    return said

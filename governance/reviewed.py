@@ -22,21 +22,21 @@ from governance.review.verdicts import NOTHING_SETTLED, Settlement, scopes_of, s
 from governance.rulings import Ruling, Rulings, seen_facts
 
 _EXCLUDED = Reason(
-    "review",
+    "review-exclusion",
     Effect.EXCLUDE,
     "review.excluded",
     "A reviewer excluded this footage.",
     "Withdraw the exclusion with `cleartitle review withdraw`, which two people must agree to.",
 )
 _APPROVED = Reason(
-    "review",
+    "review-approval",
     Effect.CLEAR,
     "review.approved",
     "A reviewer settled what held this clip, for the facts as they are, and a second person confirmed it.",
     "",
 )
 _WAIVED = Reason(
-    "review",
+    "review-waiver",
     Effect.CLEAR,
     "review.waived",
     "The reasons that held this clip were waived until a date, and a second person confirmed it.",
@@ -65,8 +65,10 @@ class Verdicts:
         self._as_of = as_of
         self._known_on = known_on
         # Most libraries have none, and then nothing is asked for page after page.
-        self._is_there_any = bool(newest_reviews(session, policy.name, limit=1))
+        self._is_there_any = any(newest_reviews(session, name, limit=1) for name in _names(policy))
         self._reviews: Mapping[str, tuple[ReviewRecord, ...]] = {}
+        self._of_parts: Sequence[Mapping[str, tuple[ReviewRecord, ...]]] = ()
+        """Of the parts of a combined policy: what is excluded under one of them is excluded."""
         self._ingesters: Mapping[str, frozenset[str]] = {}
 
     def read(self, page: Sequence[AssetEvidence]) -> None:
@@ -74,8 +76,11 @@ class Verdicts:
         if not self._is_there_any:
             return
         scopes = {scope for item in page for clip in item.clips for scope in review_scopes(clip, item)}
-        self._reviews = reviews_on(self._session, scopes, self._policy.name, known_on=self._known_on)
-        spoken_of = [item.asset.sha256 for item in page] if self._reviews else []
+        self._reviews, *self._of_parts = (
+            reviews_on(self._session, scopes, name, known_on=self._known_on) for name in _names(self._policy)
+        )
+        is_any = bool(self._reviews) or any(self._of_parts)
+        spoken_of = [item.asset.sha256 for item in page] if is_any else []
         self._ingesters = ingesters_of(self._session, spoken_of)
 
     def apply(
@@ -99,16 +104,27 @@ class Verdicts:
         return Reviewed(after, settlement.review_id, expires_at)
 
     def _settlement(self, held_on: str, clip: ClipRecord, evidence: AssetEvidence) -> Settlement:
-        if not self._reviews:
+        if not self._reviews and not any(self._of_parts):
             return NOTHING_SETTLED
         scopes = review_scopes(clip, evidence)
-        return settled_codes(
-            [review for scope in scopes for review in self._reviews.get(scope, ())],
-            clip_scopes=scopes,
-            basis_digest=held_on,
-            as_of=self._as_of,
-            ingested_by=self._ingesters.get(evidence.asset.sha256, frozenset()),
+        own, *of_parts = (
+            settled_codes(
+                [review for scope in scopes for review in reviews.get(scope, ())],
+                clip_scopes=scopes,
+                basis_digest=held_on,
+                as_of=self._as_of,
+                ingested_by=self._ingesters.get(evidence.asset.sha256, frozenset()),
+            )
+            for reviews in (self._reviews, *self._of_parts)
         )
+        # An overlay never makes an outcome better: exclusions count in every combination, approvals in their own.
+        excluding = (found for found in of_parts if found.excluded_by is not None)
+        return own if own.excluded_by is not None else next(excluding, own)
+
+
+def _names(policy: Policy) -> tuple[str, ...]:
+    """Return the name of a policy and then those of its parts."""
+    return (policy.name, *(part.name for part in policy.parts))
 
 
 def review_scopes(clip: ClipRecord, evidence: AssetEvidence) -> frozenset[str]:
@@ -128,7 +144,8 @@ def _after(settlement: Settlement, ruling: Ruling, policy: Policy, facts: Facts)
         if ruling.outcome is Outcome.EXCLUDED:
             return None
         return PolicyDecision(Outcome.EXCLUDED, (_EXCLUDED, *ruling.decision.reasons))
-    if ruling.outcome is not Outcome.HOLD or floor_reasons(policy, facts):
+    # An overlay clears nothing by itself, whoever agrees to it.
+    if ruling.outcome is not Outcome.HOLD or floor_reasons(policy, facts) or policy.is_overlay:
         return None
     if settlement.settled_all_for_basis is not None:
         return PolicyDecision(Outcome.CLEARED, (_APPROVED,))

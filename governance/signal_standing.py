@@ -79,6 +79,11 @@ def _is_overridden(signal: SignalRecord, grants: Sequence[GrantRecord]) -> bool:
         grant.rights_holder == signal.declaring_party
         and Use.AI_GENERATIVE_TRAINING.value in grant.permitted_uses
         and grant.evidence_sha256 is not None
-        and (signal.captured_at is None or grant.valid_from is None or grant.valid_from >= signal.captured_at)
+        and (signal.captured_at is None or _is_later(grant, signal.captured_at))
         for grant in grants
     )
+
+
+def _is_later(grant: GrantRecord, captured_at: dt.datetime) -> bool:
+    """Return whether a grant is known to be later than a reservation; one without a date is not."""
+    return grant.valid_from is not None and grant.valid_from >= captured_at

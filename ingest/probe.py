@@ -74,8 +74,11 @@ def probe(source: Path | IO[bytes], *, name: str | None = None) -> MediaFacts:
 
 def _audio_codec(video: OpenVideo) -> str | None:
     streams = video.container.streams.audio
-    # A sound track whose codec FFmpeg does not know has no context; it is still sound.
-    return streams[0].codec_context.codec.canonical_name if streams and streams[0].codec_context else None
+    if not streams:
+        return None
+    # A sound track whose codec FFmpeg does not know has no context; it is still sound, and voices may be heard in it.
+    context = streams[0].codec_context
+    return context.codec.canonical_name if context else "unknown"
 
 
 def _duration_seconds(video: OpenVideo) -> float | None:

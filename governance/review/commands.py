@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from db.terminal import clock_text, json_option, note, project_option, say, say_json, say_table
-from governance.review.desk_options import open_desk, policy_option, reviewer_options
+from governance.review.desk_options import CLIP_KEY, REVIEW_ID, open_desk, policy_option, reviewer_options
 from governance.review.verdict_commands import apply, confirm, decide, withdraw
 
 _STATES = ("open", "second", "sample", "held")
@@ -80,9 +80,7 @@ def _announce(link: str, folder: Path | None) -> None:
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many."
 )
-@click.option(
-    "--after", default=0, type=click.IntRange(min=0), help="Go on behind this key of the last page."
-)
+@click.option("--after", default=0, type=CLIP_KEY, help="Go on behind this key of the last page.")
 @policy_option
 @json_option
 @project_option
@@ -147,7 +145,7 @@ def list_queue(
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many."
 )
-@click.option("--before", type=click.IntRange(min=1), help="Only verdicts older than this one.")
+@click.option("--before", type=REVIEW_ID, help="Only verdicts older than this one.")
 @policy_option
 @json_option
 @project_option

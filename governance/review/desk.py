@@ -40,7 +40,7 @@ from governance.review.case import (
 from governance.review.footage import Footage, Side
 from governance.review.history import HistoryEntry, history_on
 from governance.review.recording import decide, decide_many
-from governance.review.requests import Answer, Reviewer, VerdictRequest
+from governance.review.requests import Answer, Reviewer, VerdictRequest, check_text
 from governance.review.seconding import confirm, confirm_many, withdraw
 
 PAGE_ROWS = 50
@@ -79,7 +79,9 @@ class Desk:
             self._marks = change_marks(session)
 
     def queue(self, filters: QueueFilter, *, after: int = 0, limit: int = PAGE_ROWS) -> QueueView:
-        """Return a page of the queue from behind the clip with key `after`."""
+        """Return a page of the queue from behind the clip with key `after`. Raises `ConfigError` for odd filters."""
+        check_text("code", filters.code)
+        check_text("holder", filters.holder)
         policy = self.reviewer.policy_name
         counts = self.counts()
         with self.project.session() as session:

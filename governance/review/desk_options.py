@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_MAX_KEY = (1 << 63) - 1
+"""As far as the databases count."""
+REVIEW_ID = click.IntRange(1, _MAX_KEY)
+CLIP_KEY = click.IntRange(0, _MAX_KEY)
+
 policy_option = click.option(
     "--policy", "policy_name", help="Review under this policy (default: the one applied last)."
 )

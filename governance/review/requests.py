@@ -44,6 +44,13 @@ class VerdictRequest:
     seen_id: int | None = None
     """The newest row on the clip's scopes that the reviewer was shown; `None`: whatever there is."""
 
+    def __post_init__(self) -> None:
+        """Refuse text that no database keeps."""
+        check_text("scope", self.scope)
+        check_text("conditions", self.conditions)
+        for code in self.codes:
+            check_text("code", code)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -52,6 +59,12 @@ class Answer:
     scope: str
     review: ReviewRecord | None = None
     error: Error | None = None
+
+
+def check_text(name: str, text: str) -> None:
+    """Raise `ConfigError` for zero bytes and halves of surrogate pairs, which no database takes even to look for."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigError(f"{name} {text[:80]!r} is not text", hint="write it in UTF-8, without zero bytes")
 
 
 def check_reason(reason: str) -> str:

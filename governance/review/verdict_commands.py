@@ -10,7 +10,7 @@ import click
 
 from db.errors import AnsweredMisuse, AnsweredNo, AnsweredUndecided, ConfigError, Error, RefusedError
 from db.terminal import json_option, say, say_json
-from governance.review.desk_options import open_desk, reason_option, reviewer_options
+from governance.review.desk_options import REVIEW_ID, open_desk, reason_option, reviewer_options
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -76,7 +76,7 @@ def decide(
 
 
 @click.command()
-@click.argument("review_ids", nargs=-1, type=int, required=True, metavar="ID...")
+@click.argument("review_ids", nargs=-1, type=REVIEW_ID, required=True, metavar="ID...")
 @reason_option
 @json_option
 @reviewer_options
@@ -101,7 +101,7 @@ def confirm(
 
 
 @click.command()
-@click.argument("review_id", type=int, metavar="ID")
+@click.argument("review_id", type=REVIEW_ID, metavar="ID")
 @reason_option
 @json_option
 @reviewer_options

@@ -257,7 +257,8 @@ def show(ref: str, known_on: str | None, *, as_json: bool, project_dir: Path) ->
     known = None if known_on is None else _known_on(known_on)
     num_versions = 0
     with open_project(project_dir).session() as session:
-        for version in versions_of(session, ref, known_on=known):
+        # A name of bytes that are not UTF-8 cannot be on record, nor asked for.
+        for version in versions_of(session, ref, known_on=known) if ref.isprintable() else ():
             num_versions += 1
             if as_json:
                 say_json(_version_json(ref, version))
@@ -341,6 +342,9 @@ def export(odrl_path: Path, *, project_dir: Path) -> None:
         if str(odrl_path) == "-":
             write_odrl(session, sys.stdout.buffer)
             return
+        if odrl_path.exists() and not odrl_path.is_file():
+            # The file is written beside and renamed: a device or a pipe would be lost.
+            raise ConfigError(f"{odrl_path} is not a file", hint="write - for standard output")
         with durable_file(odrl_path) as staged, staged.open("wb") as file:
             num_policies = write_odrl(session, file)
     say(f"wrote {num_policies} policies to {odrl_path}")

@@ -28,6 +28,7 @@ from db.rights_evidence import (
     withdraw_missing,
 )
 from db.statements import StatementKind, asset_paths, count_stated, links_in_force
+from db.suspended_filings import suspend_unread_filings
 from db.suspended_grants import suspend_unread
 from ingest.catalogue.contradictions import contradictions
 from ingest.catalogue.errors import CatalogueError
@@ -249,6 +250,8 @@ class _Loader:
             note_unread(self.session, kind, self.stage.rejected_refs(sheet))
             if sheet is SheetName.GRANTS:
                 recorded += suspend_unread(self.session, source, self.own_paths)
+            if sheet is SheetName.ASSETS:
+                recorded += suspend_unread_filings(self.session, source, self.own_paths)
             num_withdrawn = withdraw_missing(self.session, kind, source, self.own_paths)
         num_rejected = self.stage.num_rejected(sheet)
         return SheetReport(

@@ -27,6 +27,8 @@ from ingest.catalogue.layout import LAYOUTS, SheetName
 from ingest.rights.cells import RowProblem, license_text
 from ingest.rights.readers import RawRow
 from ingest.rights.rows import EvidenceFolder, RejectedRow
+from ingest.signals.captures import normal_url
+from ingest.signals.errors import UnreadableError
 
 _REPLICA_KINDS = frozenset({ReleaseKind.PERSON, ReleaseKind.VOICE})
 
@@ -172,11 +174,19 @@ def _asset(cells: Cells, _evidence: EvidenceFolder) -> _Read:
     content = {
         "title_ref": cells.ref("title"),
         "acquisition": cells.member("acquisition", Acquisition, Acquisition.NOT_STATED),
-        "source_url": cells.text("source_url"),
+        "source_url": _address(cells.text("source_url")),
         "restrictions": list(cells.words("restrictions")),
         "embargo_until": cells.until("embargo_until"),
     }
     return cells.ref(), content, scope
+
+
+def _address(text: str) -> str:
+    """Return an address as captures write it, so that what its page says is found; other text as it is."""
+    try:
+        return normal_url(text) if text else ""
+    except UnreadableError:
+        return text
 
 
 def _grant(cells: Cells, evidence: EvidenceFolder) -> _Read:

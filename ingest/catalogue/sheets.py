@@ -18,12 +18,15 @@ from ingest.catalogue.catalogue_map import CatalogueMap
 from ingest.catalogue.errors import CatalogueError
 from ingest.catalogue.layout import LAYOUTS, SheetName
 from ingest.catalogue.merged import check_size, is_merged, merged_rows
-from ingest.rights.readers import RawRow, RawTable, open_workbook, raw_sheet, raw_table
+from ingest.catalogue.workbook import readable, workbook
+from ingest.rights.readers import RawRow, RawTable, raw_sheet, raw_table
 from ingest.rights.rows import RejectedRow
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 WORKBOOK_SUFFIX = ".xlsx"
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
+_MAX_LISTED = 1000
+"""Characters of a header that a message repeats."""
 
 SheetRows = Iterator[RawRow | RejectedRow]
 
@@ -65,12 +68,29 @@ class Catalogue:
             yield name, file.name if self.path.is_dir() else "", self._rows(name, table)
 
     def _workbook_sheets(self) -> Iterator[tuple[SheetName, str, SheetRows]]:
-        with open_workbook(self.path) as book:
+        with workbook(self.path) as book:
             titles = {title.strip().casefold(): title for title in book.sheetnames}
             for name in self.files:
                 title = titles[self.names.sheets[name].casefold()]
                 sheet = book[title]
-                yield name, title, self._unmerged(sheet, self._rows(name, raw_sheet(self.path, sheet)))
+                if not hasattr(sheet, "iter_rows"):
+                    raise CatalogueError(
+                        f"{self.path}: sheet {title!r} is a chart",
+                        hint="rename it, or put the table in its place",
+                    )
+                yield name, title, self._unmerged(sheet, self._rows(name, self._table(sheet)))
+
+    def _table(self, sheet: Any) -> RawTable:
+        """Return the table in a sheet; rows are read long after the workbook was opened, and may be broken."""
+        table = raw_sheet(self.path, sheet)
+        rows = table.rows
+
+        def whole() -> SheetRows:
+            with readable(self.path):
+                yield from rows
+
+        table.rows = whole()
+        return table
 
     def _unmerged(self, sheet: Any, rows: SheetRows) -> SheetRows:
         """Reject the rows that merged cells touch."""
@@ -95,11 +115,19 @@ class Catalogue:
         columns = self.names.of(name)
         is_growing = table.path.suffix.lower() in _JSON_SUFFIXES
         is_checked = False
+        broken: RejectedRow | None = None
         for row in table.rows:
             if not is_checked and not is_growing:
                 self._check_columns(name, table)
                 is_checked = True
-            yield RawRow(row.number, columns.renamed(row.cells)) if isinstance(row, RawRow) else row
+            if isinstance(row, RejectedRow):
+                broken = broken or row
+                yield row
+            else:
+                yield RawRow(row.number, columns.renamed(row.cells))
+        if broken is not None and not table.columns:
+            reason = f"row {broken.row_number}: {broken.reason}"
+            raise CatalogueError(f"{table.path}: no row of it can be read; {reason}", hint=broken.hint)
         self._check_columns(name, table)
 
     def _check_columns(self, name: SheetName, table: RawTable) -> None:
@@ -121,14 +149,18 @@ class Catalogue:
                 near = difflib.get_close_matches(column, layout.columns, n=1)
                 known = f"did you mean {near[0]}? " if near else ""
                 raise CatalogueError(
-                    f"{where} has a column {column!r} that is not known",
+                    f"{where} has a column {column[:_MAX_LISTED]!r} that is not known",
                     hint=f"{known}name the columns to read in a --map file, [columns.{name}]",
                 )
 
 
 def _columns_hint(column: str, table: RawTable) -> str:
     found = ", ".join(table.columns)
-    near = difflib.get_close_matches(column, table.columns, n=1)
+    if len(found) > _MAX_LISTED:
+        found = f"{found[:_MAX_LISTED]} ..."
+    near = [
+        name for name in difflib.get_close_matches(column, table.columns, n=1) if len(name) <= _MAX_LISTED
+    ]
     guess = f"did you mean its column {near[0]}? " if near else ""
     return f"{guess}its columns are: {found}; a --map file gives them our names"
 
@@ -176,7 +208,7 @@ def _in_folder(path: Path, names: CatalogueMap) -> tuple[dict[SheetName, Path], 
 def _in_workbook(path: Path, names: CatalogueMap) -> tuple[dict[SheetName, Path], tuple[str, ...]]:
     check_size(path)
     ours = {theirs.casefold(): name for name, theirs in names.sheets.items()}
-    with open_workbook(path) as book:
+    with workbook(path) as book:
         titles = list(book.sheetnames)
     found = [ours.get(title.strip().casefold()) for title in titles]
     for name in SheetName:

@@ -33,6 +33,8 @@ INDEX_NAME = "captures.jsonl"
 MAX_BODY_BYTES = 4 << 20
 """How much of a body is kept; all of it is digested."""
 _MAX_LINE_BYTES = 1 << 20
+_MAX_URL_BYTES = 2048
+"""Addresses are keys of an index, and databases do not take keys of any length."""
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -142,10 +144,15 @@ def _target(url: str, location: str) -> str:
 def normal_url(url: str) -> str:
     """Return `url` with scheme and host in lower case, without default port and fragment, and with a path.
 
-    Raises `UnreadableError` if it is not an http or https address.
+    Raises `UnreadableError` if it is not an http or https address, is too long, or has characters that no address has.
     """
+    url = url.strip()
+    if len(url.encode("utf-8", "surrogatepass")) > _MAX_URL_BYTES:
+        raise UnreadableError(f"{quoted(url)} is longer than {_MAX_URL_BYTES} bytes")
+    if not url.isprintable():
+        raise UnreadableError(f"{quoted(url)} has control or invisible characters")
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
         raise UnreadableError(f"{quoted(url)} is not an address: {exc}") from exc
@@ -196,7 +203,7 @@ def _capture(folder: Path, line: bytes, where: str) -> Capture:
         raise CaptureError(f"{where}: unknown key {quoted(unknown[0])}", hint=hint)
     try:
         return _capture_of_row(folder, row)
-    except (UnreadableError, ValueError, TypeError) as exc:
+    except (UnreadableError, ValueError, TypeError, OverflowError) as exc:
         hint = "a capture has url, status, headers, fetched_at with an offset, body_file and body_sha256"
         raise CaptureError(f"{where}: {exc}", hint=hint) from exc
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from ingest.signals.recording import asset_scope
 if TYPE_CHECKING:
     from db.project import Project
 
+_SIDECAR = "sidecar"
+_DIGEST_DIGITS = 16
 CredentialsReader = Callable[[Path], Sequence[Signal]]
 
 
@@ -44,7 +47,7 @@ def record_file_signals(
 
     for asset_id, path in files:
         try:
-            signals = tuple(numbered([*read_file_signals(path), *read_credentials(path)]))
+            signals = tuple(numbered(map(_by_content, [*read_file_signals(path), *read_credentials(path)])))
         except (MediaError, OSError) as exc:
             yield FileSignals(path=path, num_signals=0, num_new=0, detail=str(exc))
             continue
@@ -54,3 +57,14 @@ def record_file_signals(
             version = protocol_list().version
             add_reading(session, asset_id, protocols_version=version, num_signals=len(signals))
         yield FileSignals(path=path, num_signals=len(signals), num_new=num_new)
+
+
+def _by_content(signal: Signal) -> Signal:
+    """Call a sidecar by what it says, since the newest row of a carrier counts.
+
+    Sidecars belong to paths, and the same bytes may lie at several: none of them speaks in another's place, and what
+    one of them reserved stays reserved when it was written anew.
+    """
+    if not signal.carrier.startswith(_SIDECAR):
+        return signal
+    return dataclasses.replace(signal, carrier=f"{_SIDECAR} {signal.raw_sha256[:_DIGEST_DIGITS]}")

@@ -14,13 +14,15 @@ MAX_XML_BYTES = 4 << 20
 """Rights documents are some kilobytes; XMP with thumbnails and edit histories reaches megabytes."""
 MAX_DEPTH = 64
 """XMP and RSL are nested some ten deep. Readers look through the inside of elements, which must not add up."""
+MAX_ELEMENTS = 100_000
+"""Readers go through all of them for every property they look for; an edit history has some thousands."""
 
 
 def parse_xml(raw: bytes) -> Element:
     """Parse one document.
 
-    Raises `UnreadableError` if it is too long or too deep, is not well formed, or declares a document type or an
-    entity: those are what entity expansion and external entities need.
+    Raises `UnreadableError` if it is too long, too deep or has too many elements, is not well formed, or declares a
+    document type or an entity: those are what entity expansion and external entities need.
     """
     from xml.etree.ElementTree import ParseError
 
@@ -37,6 +39,8 @@ def parse_xml(raw: bytes) -> Element:
         raise UnreadableError(f"the XML is not well formed: {exc}") from exc
     if _depth(root) > MAX_DEPTH:
         raise UnreadableError(f"the XML is nested more than {MAX_DEPTH} deep")
+    if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
+        raise UnreadableError(f"the XML has more than {MAX_ELEMENTS} elements")
     return root
 
 

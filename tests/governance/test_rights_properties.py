@@ -247,7 +247,8 @@ def test_a_prohibition_anywhere_makes_nothing_better(
     stated: RightsStatements, uses: set[Use], name: str
 ) -> None:
     for index, item in enumerate(stated.grants):
-        contract = replace(item.grant.contract, prohibited_uses=tuple(sorted(uses)))
+        prohibited = {*item.grant.contract.prohibited_uses, *uses}
+        contract = replace(item.grant.contract, prohibited_uses=tuple(sorted(prohibited)))
         stricter = replace(item, grant=replace(item.grant, id=item.grant.id + 50, contract=contract))
         others = stated.grants[:index] + stated.grants[index + 1 :]
         assert best(replace(stated, grants=(*others, stricter)), name) <= best(stated, name)

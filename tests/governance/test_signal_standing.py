@@ -63,7 +63,7 @@ HOLDER: dict[str, Any] = {"declaring_party": "Holder"}
 @pytest.mark.parametrize(
     ("said", "given", "is_overridden"),
     [
-        (HOLDER, {}, True),
+        (HOLDER, {}, False),
         ({}, {}, False),
         ({"declaring_party": "Somebody"}, {}, False),
         (HOLDER, {"permitted_uses": ()}, False),

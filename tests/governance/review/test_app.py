@@ -285,6 +285,7 @@ def test_the_queue_filters_and_survives_odd_addresses(reader: Visitor) -> None:
     for odd in ("state=x&after=-1", "after=%00", "after=99999999999999999999", "code=%25%5C&holder=%22"):
         assert reader.get(f"/queue?{odd}").status == 200
     assert reader.get("/reviews?before=x").status == 200
+    assert "is not text" in reader.get("/queue?holder=%00").text
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -260,3 +261,37 @@ def test_the_desk_is_served_until_it_is_interrupted(project: Project) -> None:
     assert served.returncode == 0, told
     assert "Ann reviews conflicts" in told
     assert told.strip().endswith("the desk is closed")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("confirm", "9" * 30, "--reason", "x"),
+        ("withdraw", "9" * 30, "--reason", "x"),
+        ("list", "--after", "9" * 30),
+        ("verdicts", "--before", "9" * 30),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_number_that_no_database_counts_to_is_refused(project: Project, arguments: tuple[str, ...]) -> None:
+    """It used to end in a traceback."""
+    assert isinstance(run(project, *arguments).exception, click.BadParameter)
+
+
+def test_a_holder_that_is_not_text_is_refused(project: Project) -> None:
+    """Bytes that are not UTF-8 used to end in a traceback."""
+    result = run(project, "list", "--holder", "Sea\udc80")
+    assert isinstance(result.exception, ConfigError)
+
+
+def test_a_line_that_is_not_text_does_not_stop_the_others(project: Project) -> None:
+    """The first clip id with half a surrogate pair used to end the whole file in a traceback."""
+    clip = clip_id(project, "sea.mp4")
+    lines = [
+        {"verdict": "exclude", "clip": "\ud800", "reason": "x"},
+        {"verdict": "exclude", "scope": "holder:\0", "reason": "x"},
+        {"verdict": "exclude", "clip": clip, "reason": "x"},
+    ]
+    result = run(project, "apply", "--json", text="".join(json.dumps(line) + "\n" for line in lines))
+    assert [answer["ok"] for answer in answers(result)] == [False, False, True]
+    assert isinstance(result.exception, AnsweredMisuse)

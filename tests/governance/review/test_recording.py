@@ -247,6 +247,10 @@ def test_a_waiver_that_makes_no_sense_is_refused(
         (Verdict.APPROVE, {"scope": "holder:Sea Films"}, "one clip"),
         (Verdict.WITHDRAW, {}, "names the review"),
         (Verdict.EXCLUDE, {"scope": "clip:ffffffffffffffff"}, "no clip"),
+        (Verdict.EXCLUDE, {"scope": "holder:\0"}, "scope .* is not text"),
+        (Verdict.EXCLUDE, {"scope": "holder:\udc80"}, "scope .* is not text"),
+        (Verdict.WAIVE, {"codes": ("\udc80",), "expires_at": SOON}, "code .* is not text"),
+        (Verdict.WAIVE, {"conditions": "\ud800", "expires_at": SOON}, "conditions .* is not text"),
     ],
 )
 def test_a_verdict_that_makes_no_sense_is_refused(

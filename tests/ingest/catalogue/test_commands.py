@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,19 @@ def test_uses_lists_every_term() -> None:
 def test_every_command_has_help_and_an_example() -> None:
     for name, command in catalogue.commands.items():
         assert "Example: cleartitle catalogue" in (command.help or ""), name
+
+
+def test_export_does_not_replace_what_is_no_file(project: Project, tmp_path: Path) -> None:
+    """The finished file is renamed into place, which used to put an ordinary file where a device had been."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    result = run(project, "export", "--odrl", pipe)
+    assert isinstance(result.exception, ConfigError)
+    assert pipe.is_fifo()
+
+
+def test_nothing_is_on_record_under_bytes_that_are_no_text(project: Project) -> None:
+    """It used to end in a traceback."""
+    result = run(project, "show", "G-\udc80")
+    assert isinstance(result.exception, ConfigError)
+    assert "nothing is on record" in str(result.exception)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import openpyxl
+import openpyxl.chart
 import pytest
 
 from ingest.catalogue.catalogue_map import OUR_NAMES, CatalogueMap, load_catalogue_map
@@ -164,6 +167,58 @@ def test_a_folder_that_is_no_catalogue_is_refused(
 def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "book.xlsx").write_bytes(data)
     with pytest.raises((CatalogueError, RightsTableError)):
+        read(tmp_path / "book.xlsx")
+
+
+def test_a_table_of_which_no_row_can_be_read_says_why(tmp_path: Path) -> None:
+    """It used to be called empty."""
+    (tmp_path / "grants.jsonl").write_text("[[[[\n", encoding="utf-8")
+    with pytest.raises(CatalogueError, match="row 1: the line is not JSON"):
+        read(tmp_path)
+
+
+def test_a_header_that_is_no_header_is_not_repeated_whole(tmp_path: Path) -> None:
+    """A file of zeros used to be printed as its own column name, all of it."""
+    (tmp_path / "grants.csv").write_bytes(bytes(50_000))
+    with pytest.raises(CatalogueError, match="has no column 'ref'") as caught:
+        read(tmp_path)
+    assert len(caught.value.hint or "") < 2000
+
+
+def _rewritten(path: Path, member: str, old: bytes, new: bytes) -> Path:
+    """Replace `old` in one member of a zip file."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert old in parts[member]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data.replace(old, new) if name == member else data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'r="A2"', b'r="ZZZZ2"'), (b"</sheetData>", b"")],
+    ids=["address", "cut"],
+)
+def test_a_workbook_that_breaks_off_at_a_row_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+    """What openpyxl met after the workbook was opened used to end in a traceback."""
+    book = tmp_path / "book.xlsx"
+    write_workbook(book, catalogue_sheets())
+    _rewritten(book, "xl/worksheets/sheet1.xml", old, new)
+    with pytest.raises((CatalogueError, RightsTableError), match=r"book\.xlsx: .* cannot be read"):
+        read(book)
+
+
+def test_a_chart_in_place_of_a_sheet_is_refused(tmp_path: Path) -> None:
+    """It used to end in a traceback."""
+    sheets = catalogue_sheets()
+    del sheets["releases"]
+    book = write_workbook(tmp_path / "book.xlsx", sheets)
+    chart = openpyxl.chart.BarChart()
+    book.create_chartsheet("releases").add_chart(chart)
+    book.save(tmp_path / "book.xlsx")
+    with pytest.raises(CatalogueError, match="is a chart"):
         read(tmp_path / "book.xlsx")
 
 

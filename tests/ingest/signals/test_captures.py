@@ -51,10 +51,16 @@ def _row(**changes: object) -> str:
         (_row(url="ftp://example.com/"), "not an http or https address"),
         (_row(url="https://[::1/"), "not an address"),
         (_row(url="https://example.com:port/"), "not an address"),
+        (_row(url="https://example.com/\ud800"), "control or invisible characters"),
+        (_row(url="https://example.com/\0"), "control or invisible characters"),
+        (_row(url="https://example.com/\u202e4pm.exe"), "control or invisible characters"),
+        (_row(url="https://example.com/" + "a" * 2048), "longer than 2048 bytes"),
         (_row(status="200"), "not one of HTTP"),
         (_row(status=True), "not one of HTTP"),
         (_row(fetched_at="2026-11-20T10:00:00"), "no offset"),
         (_row(fetched_at="yesterday"), "yesterday"),
+        (_row(fetched_at="9999-12-31T23:59:59-23:59"), "out of range"),
+        (_row(fetched_at="0001-01-01T00:00:00+14:00"), "out of range"),
         (_row(headers=[]), "headers must be an object"),
         (_row(headers={"a": 1}), "must be text"),
         (_row(body_file="bodies/1"), "belong together"),
@@ -65,6 +71,7 @@ def _row(**changes: object) -> str:
     ],
 )
 def test_a_line_that_is_no_capture_is_named(site: CaptureFolder, line: str, reason: str) -> None:
+    """Addresses with half a surrogate pair and times beyond the calendar used to end in a traceback."""
     site.add(f"{ORIGIN}/robots.txt", _ALLOW_ALL)
     site.add_line(line)
     with pytest.raises(CaptureError, match=reason) as caught:
@@ -162,7 +169,9 @@ def test_a_redirect_out_of_the_captures_is_unreadable(site: CaptureFolder) -> No
     assert combine(signals)[SignalAction.TRAIN_GEN] is SignalValue.CONDITIONAL
 
 
-@pytest.mark.parametrize("target", ["/robots.txt", "https://[/", "ftp://example.com/", ""])
+@pytest.mark.parametrize(
+    "target", ["/robots.txt", "https://[/", "ftp://example.com/", "", "/\ud800", "/" + "a" * 2048]
+)
 def test_a_redirect_in_a_circle_or_to_nowhere_is_unreadable(site: CaptureFolder, target: str) -> None:
     site.add(f"{ORIGIN}/robots.txt", None, status=301, headers={"location": target})
     assert _says(site, SignalAction.ACQUIRE) is SignalValue.CONDITIONAL

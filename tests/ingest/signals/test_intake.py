@@ -137,6 +137,14 @@ def test_an_enormous_packet_is_not_read(film: Path) -> None:
     assert _together(film) is SignalValue.CONDITIONAL
 
 
+def test_a_packet_of_a_million_elements_is_not_looked_through(film: Path) -> None:
+    """Each property that is looked for goes through all of them: one such sidecar took ten seconds."""
+    film.with_suffix(".xmp").write_bytes(b"<a>" + b"<b/>" * 100_000 + b"</a>")
+    (signal,) = read_file_signals(film)
+    assert "more than 100000 elements" in signal.detail
+    assert set(signal.actions.values()) == {SignalValue.CONDITIONAL}
+
+
 def test_metadata_keys_of_quicktime_are_read(film: Path, tmp_path: Path) -> None:
     tags = {"plus:DataMining": "http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING"}
     tagged = with_tags(film, tmp_path / "tagged.mov", tags, movflags="use_metadata_tags")
