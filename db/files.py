@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from db.errors import ConfigError
+
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write `content` to a temporary neighbour of `path`, sync it, and rename it into place. Parents are made.
@@ -23,8 +25,11 @@ def write_durably(path: Path, content: bytes) -> None:
 def durable_file(path: Path) -> Iterator[Path]:
     """Lend a temporary neighbour of `path`, same suffix, to be filled; sync and rename it on leaving.
 
-    If the block raises, the temporary file is removed and `path` is as it was.
+    If the block raises, the temporary file is removed and `path` is as it was. Raises `ConfigError` for a device, a
+    pipe or a folder, which a rename would replace.
     """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is there and is not a file", hint="give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent, f".{path.stem}.", path.suffix, Path.unlink)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)

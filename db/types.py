@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 from fractions import Fraction
 from typing import Annotated
 
@@ -45,7 +46,13 @@ class ExactFraction(types.TypeDecorator[Fraction]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Fraction | None:
         """Read `num/den`."""
-        return None if value is None else Fraction(value)
+        return None if value is None else _fraction(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _fraction(text: str) -> Fraction:
+    """Read a fraction once: a library has a million assets and a dozen frame rates."""
+    return Fraction(text)
 
 
 def stored_by_value(vocabulary: type[enum.StrEnum], name: str = "") -> Enum:

@@ -306,6 +306,9 @@ class FactsOfClips:
         self._purpose = purpose
         self._use = use
         self._as_of = as_of
+        # The asset of the last clip: clips come asset by asset, and share its shape.
+        self._evidence: AssetEvidence | None = None
+        self._evidence_shape: _Shape = (False, False, False, False, ())
         self._is_duration_wanted = "media.duration_seconds" in wanted
         self._grounds: dict[_Shape, tuple[tuple[Ground, ...], int]] = {}
         self._shared: dict[tuple[_Shape, bool, float], tuple[Alternative, ...]] = {}
@@ -316,11 +319,9 @@ class FactsOfClips:
         tenths = round(clip.duration_seconds, 1) if self._is_duration_wanted else 0.0
         if evidence.rights is not NO_STATEMENTS or evidence.matches or evidence.exact_reference_sets:
             return self._alternatives(clip, evidence, tenths, is_shared=False)
-        key = (
-            _shape(evidence),
-            is_compared(clip, evidence, self._comparison),
-            tenths,
-        )
+        if evidence is not self._evidence:
+            self._evidence, self._evidence_shape = evidence, _shape(evidence)
+        key = self._evidence_shape, is_compared(clip, evidence, self._comparison), tenths
         found = self._shared.get(key)
         if found is None:
             if len(self._shared) >= MAX_SHARED:

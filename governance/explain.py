@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,6 +74,9 @@ def find_clips(session: Session, text: str, at_seconds: float | None) -> list[Cl
     start is not unique.
     """
     asset_id = _asset_at(session, path_text(Path(text)))
+    if asset_id is None:
+        # Footage that was taken in by another way to the same place.
+        asset_id = _asset_at(session, path_text(Path(os.path.normpath(text))))
     clips = [] if asset_id is None else list(queries.clips_of_asset(session, asset_id))
     if at_seconds is not None:
         clips = [clip for clip in clips if clip.start_seconds <= at_seconds < clip.end_seconds]

@@ -17,7 +17,7 @@ from db.canonical import digest_of
 from ingest.catalogue.catalogue_map import CatalogueMap
 from ingest.catalogue.errors import CatalogueError
 from ingest.catalogue.layout import LAYOUTS, SheetName
-from ingest.catalogue.merged import check_size, is_merged, merged_rows
+from ingest.catalogue.merged import check_order, check_size, is_merged, merged_rows
 from ingest.catalogue.workbook import readable, workbook
 from ingest.rights.readers import RawRow, RawTable, raw_sheet, raw_table
 from ingest.rights.rows import RejectedRow
@@ -93,7 +93,8 @@ class Catalogue:
         return table
 
     def _unmerged(self, sheet: Any, rows: SheetRows) -> SheetRows:
-        """Reject the rows that merged cells touch."""
+        """Reject the rows that merged cells touch, and a sheet whose rows would not all be read."""
+        check_order(self.path, sheet._worksheet_path)
         blocks = merged_rows(self.path, sheet._worksheet_path)
         if is_merged(blocks, 1):
             raise CatalogueError(

@@ -41,6 +41,9 @@ def clean_text(column: str, text: str, *, allowed: str = "") -> str:
     text = text.strip()
     if text.isascii() and text.isprintable() and len(text) <= MAX_CELL_LENGTH:
         return text
+    if len(text) > MAX_CELL_LENGTH:
+        reason = f"{column} has {len(text)} characters, at most {MAX_CELL_LENGTH} are read"
+        raise RowProblem("rights.invalid_text", reason, "put long texts into an evidence file")
     if "\n" in allowed:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     for character in text:
@@ -49,9 +52,6 @@ def clean_text(column: str, text: str, *, allowed: str = "") -> str:
             raise RowProblem(
                 "rights.invalid_text", reason, "retype the cell; use a glob for such a file name"
             )
-    if len(text) > MAX_CELL_LENGTH:
-        reason = f"{column} has {len(text)} characters, at most {MAX_CELL_LENGTH} are read"
-        raise RowProblem("rights.invalid_text", reason, "put long texts into an evidence file")
     return text
 
 

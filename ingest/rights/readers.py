@@ -15,6 +15,7 @@ import decimal
 import difflib
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ def open_workbook(path: Path) -> Iterator[Any]:
                 yield book
             finally:
                 book.close()
-    except (OSError, ValueError, KeyError, ParseError, zipfile.BadZipFile, InvalidFileException) as exc:
+    except (OSError, *_BROKEN_BOOK, ParseError, zipfile.BadZipFile, InvalidFileException) as exc:
         raise _unreadable(path, exc) from exc
 
 
@@ -322,6 +323,9 @@ def _text(value: Any) -> str:
         return ";".join(value)
     raise TypeError(f"a value of type {type(value).__name__} cannot be read as text")
 
+
+_BROKEN_BOOK = (ValueError, TypeError, AttributeError, LookupError, zlib.error)
+"""What openpyxl raises for workbooks that no spreadsheet program would write."""
 
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _READERS: dict[str, Callable[[RawTable], Iterator[RawRow | RejectedRow]]] = {

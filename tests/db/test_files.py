@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from db.errors import ConfigError
 from db.files import durable_file, path_of, path_text, staged_folder, write_durably
 
 
@@ -110,3 +111,12 @@ def test_a_path_outside_utf8_becomes_ascii_text_and_comes_back(raw: bytes) -> No
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert path_text(Path("clip.mp4")) == str(tmp_path / "clip.mp4")
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """Writing a report to a pipe or a device used to put a plain file in its place."""
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="not a file"), durable_file(pipe):
+        pass
+    assert pipe.is_fifo()

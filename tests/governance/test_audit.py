@@ -275,9 +275,26 @@ def test_json_has_findings_what_ends_and_coverage(library: Project) -> None:
     assert (ending["right"], ending["who"], ending["num_clips"]) == ("grant", "Hill Films", 1)
 
 
-def test_a_policy_that_cannot_be_found_is_told_as_not_checked(library: Project) -> None:
-    answer = run_audit(library, "--policy", "comercial")
+def test_a_policy_that_cannot_be_found_any_more_is_told_as_not_checked(library: Project) -> None:
+    shipped = find_policy_file(POLICY).file.read_text(encoding="utf-8")
+    own = library.policies / "own.yaml"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text(shipped.replace(f"name: {POLICY}", "name: own"), encoding="utf-8")
+    policy = find_policy_file("own", library.policies).load()
+    clear_library(
+        library, policy, present_comparison(library), as_of=utc_now(), on_progress=lambda _num_clips: None
+    )
+    own.unlink()
+    answer = run_audit(library, "--policy", "own")
     assert "whether decisions are out of date" in answer.stdout
+
+
+@pytest.mark.parametrize("name", ["comercial", "\udc80"])
+def test_a_policy_that_was_never_applied_is_refused(library: Project, name: str) -> None:
+    """It used to be audited as if nothing were decided, and a name that is not UTF-8 ended in a traceback."""
+    answer = run_audit(library, "--policy", name)
+    assert isinstance(answer.exception, ConfigError)
+    assert answer.exception.hint == f"policies that were applied: {POLICY}"
 
 
 def test_options_before_a_subcommand_are_refused(library: Project) -> None:

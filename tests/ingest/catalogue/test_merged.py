@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.catalogue import merged
-from ingest.catalogue.merged import check_size, is_merged, merged_rows
+from ingest.catalogue.merged import check_order, check_size, is_merged, merged_rows
 from ingest.errors import RightsTableError
 
 
@@ -47,3 +47,29 @@ def test_texts_that_do_not_fit_into_memory_are_refused(
         archive.writestr("xl/sharedStrings.xml", "x" * 11)
     with pytest.raises(RightsTableError, match="take 11 bytes"):
         check_size(tmp_path / "book.xlsx")
+
+
+def write_rows(path: Path, *numbers: int) -> Path:
+    rows = "".join(f'<x:row spans="1:9" r="{number}" ht="7"><x:c r="A1"/></x:row>' for number in numbers)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("sheet.xml", f"<x:sheetData>{rows}<x:row/></x:sheetData>")
+    return path
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1 << 20])
+def test_rows_in_order_are_each_seen_once(
+    tmp_path: Path, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged, "_PIECE", piece)
+    check_order(write_rows(tmp_path / "book.xlsx", *range(1, 40), 1_048_576), "sheet.xml")
+    for numbers in ((1, 2, 2), (1, 9, 3)):
+        with pytest.raises(RightsTableError, match="stands after row"):
+            check_order(write_rows(tmp_path / "book.xlsx", *numbers), "sheet.xml")
+
+
+def test_a_sheet_of_tags_without_end_is_searched_in_no_time(tmp_path: Path) -> None:
+    """Every such tag was followed to the end of the piece, which took minutes for a megabyte of them."""
+    with zipfile.ZipFile(tmp_path / "book.xlsx", "w") as archive:
+        archive.writestr("sheet.xml", "<mergeCell " * 90_000 + "<row " * 90_000)
+    assert merged_rows(tmp_path / "book.xlsx", "sheet.xml") == ()
+    check_order(tmp_path / "book.xlsx", "sheet.xml")

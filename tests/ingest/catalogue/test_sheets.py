@@ -210,6 +210,16 @@ def test_a_workbook_that_breaks_off_at_a_row_is_refused(tmp_path: Path, old: byt
         read(book)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_row_out_of_order_is_not_left_out(tmp_path: Path, number: int) -> None:
+    """Of rows that stand in the file behind a later one nothing was read, and nothing said."""
+    book = tmp_path / "book.xlsx"
+    write_workbook(book, catalogue_sheets())
+    _rewritten(book, "xl/worksheets/sheet5.xml", b'<row r="3"', b'<row r="%d"' % number)
+    with pytest.raises(RightsTableError, match=rf"row {number} .* stands after row 2"):
+        read(book)
+
+
 def test_a_chart_in_place_of_a_sheet_is_refused(tmp_path: Path) -> None:
     """It used to end in a traceback."""
     sheets = catalogue_sheets()
