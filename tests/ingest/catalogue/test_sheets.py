@@ -220,6 +220,20 @@ def test_a_row_out_of_order_is_not_left_out(tmp_path: Path, number: int) -> None
         read(book)
 
 
+def test_a_sheet_whose_part_is_missing_is_not_left_out(tmp_path: Path) -> None:
+    """openpyxl left it out without a word, and its prohibitions were never seen."""
+    path = tmp_path / "catalogue.xlsx"
+    write_workbook(path, catalogue_sheets())
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            if name != "xl/worksheets/sheet2.xml":
+                archive.writestr(name, data)
+    with pytest.raises(CatalogueError, match="sheets"):
+        read(path)
+
+
 def test_a_chart_in_place_of_a_sheet_is_refused(tmp_path: Path) -> None:
     """It used to end in a traceback."""
     sheets = catalogue_sheets()
