@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.among import among
 from db.clock import utc_now
 from db.events import record_event
 from db.records import ModelRecord, SnapshotRecord
@@ -170,7 +171,7 @@ def own_outputs(
         .join(models.Model, models.Model.id == models.OutputClip.model_id)
         .join(models.Run, models.Run.id == models.Model.run_id)
         .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
-        .where(models.Asset.id.in_(asset_ids))
+        .where(among(models.Asset.id, asset_ids))
     )
     if known_on is not None:
         query = query.where(models.OutputClip.recorded_at <= known_on)

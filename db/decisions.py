@@ -11,6 +11,7 @@ from sqlalchemy import Select, Text, cast, func, insert, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.among import among
 from db.bulk import insert_rows
 from db.clock import utc_now
 from db.grant_rows import as_grant, grants_by_id
@@ -148,7 +149,7 @@ def _decision_query(
     newest = (
         select(func.max(models.Decision.id))
         .join(models.Clip, models.Clip.id == models.Decision.clip_id)
-        .where(models.Decision.policy_name == policy_name, models.Clip.asset_id.in_(asset_ids))
+        .where(models.Decision.policy_name == policy_name, among(models.Clip.asset_id, asset_ids))
         .group_by(models.Decision.clip_id)
     )
     return (

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.among import among
 from db.records import MatchRecord
 from db.sounds import newest_sound_detector
 from db.vocabularies import CollectionKind
@@ -28,7 +29,7 @@ def matches_of(
     detectors are history. Those of another encoder are returned: an encoder only nominates, the detector's comparison
     of the pictures decided.
     """
-    touching = models.Match.asset_id.in_(asset_ids) | models.Match.other_id.in_(asset_ids)
+    touching = among(models.Match.asset_id, asset_ids) | among(models.Match.other_id, asset_ids)
     return _seen_by(session, asset_ids, touching, detector_digest, known_on)
 
 
@@ -48,8 +49,8 @@ def reference_matches_of(
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)
         .where(models.Collection.kind == CollectionKind.REFERENCE)
     )
-    touching = (models.Match.asset_id.in_(asset_ids) & models.Match.other_id.in_(references)) | (
-        models.Match.other_id.in_(asset_ids) & models.Match.asset_id.in_(references)
+    touching = (among(models.Match.asset_id, asset_ids) & models.Match.other_id.in_(references)) | (
+        among(models.Match.other_id, asset_ids) & models.Match.asset_id.in_(references)
     )
     return _seen_by(session, asset_ids, touching, detector_digest, known_on)
 
@@ -115,7 +116,9 @@ def reference_sets_of(session: Session, asset_ids: Sequence[int]) -> dict[int, t
     query = (
         select(models.Membership.asset_id, models.Collection.name)
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(models.Membership.asset_id.in_(asset_ids), models.Collection.kind == CollectionKind.REFERENCE)
+        .where(
+            among(models.Membership.asset_id, asset_ids), models.Collection.kind == CollectionKind.REFERENCE
+        )
         .order_by(models.Collection.name)
     )
     sets: dict[int, list[str]] = defaultdict(list)
@@ -129,6 +132,6 @@ def library_members(session: Session, asset_ids: Sequence[int]) -> set[int]:
     query = (
         select(models.Membership.asset_id)
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(models.Membership.asset_id.in_(asset_ids), models.Collection.kind == CollectionKind.LIBRARY)
+        .where(among(models.Membership.asset_id, asset_ids), models.Collection.kind == CollectionKind.LIBRARY)
     )
     return set(session.scalars(query))

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from db import models
+from db.among import among
 from db.artefacts import own_outputs
 from db.grant_rows import grants_by_id
 from db.matches import matches_of, reference_matches_of, reference_sets_of
@@ -156,7 +157,7 @@ def asset_paths(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[s
     """Return the recorded paths of each asset, newest first."""
     query = (
         select(models.AssetPath.asset_id, models.AssetPath.path)
-        .where(models.AssetPath.asset_id.in_(asset_ids))
+        .where(among(models.AssetPath.asset_id, asset_ids))
         .order_by(models.AssetPath.id.desc())
     )
     return _grouped(session.execute(query))
@@ -170,7 +171,7 @@ def claims_in_force(
     newest = (
         select(func.max(models.Claim.id).label("claim_id"), models.AssetPath.asset_id)
         .join(models.AssetPath, models.AssetPath.id == models.Claim.asset_path_id)
-        .where(models.AssetPath.asset_id.in_(asset_ids), known)
+        .where(among(models.AssetPath.asset_id, asset_ids), known)
         .group_by(models.AssetPath.asset_id, models.Claim.asset_path_id)
         .subquery()
     )
@@ -274,7 +275,7 @@ def _all_claims(
     if not asset_ids:
         return {}
     claims = claims_in_force(session, asset_ids, known_on=known_on)
-    query = select(models.Asset.id, models.Asset.sha256).where(models.Asset.id.in_(asset_ids))
+    query = select(models.Asset.id, models.Asset.sha256).where(among(models.Asset.id, asset_ids))
     digests = {row.id: row.sha256 for row in session.execute(query)}
     stated = statements_on(session, digests, asset_paths(session, asset_ids), known_on=known_on)
     found = {}
@@ -307,7 +308,7 @@ def searched_among(
         select(models.Search.asset_id)
         .join(models.Encoder, models.Encoder.id == models.Search.encoder_id)
         .where(
-            models.Search.asset_id.in_(asset_ids),
+            among(models.Search.asset_id, asset_ids),
             models.Encoder.digest == encoder_digest,
             models.Search.detector_digest == detector_digest,
         )
@@ -320,7 +321,7 @@ def searched_among(
 def _clips_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[ClipRecord, ...]]:
     query = (
         select(*_CLIP_COLUMNS)
-        .where(models.Clip.asset_id.in_(asset_ids))
+        .where(among(models.Clip.asset_id, asset_ids))
         .order_by(models.Clip.asset_id, models.Clip.start_pts)
     )
     # Columns, since a library has millions of clips: mapped objects cost ten times as much.
@@ -335,7 +336,7 @@ def _textured_rows(session: Session, asset_ids: Sequence[int], encoder_digest: s
     query = (
         select(models.Embedding.asset_id, models.Embedding.num_textured_rows)
         .join(models.Encoder, models.Encoder.id == models.Embedding.encoder_id)
-        .where(models.Embedding.asset_id.in_(asset_ids), models.Encoder.digest == encoder_digest)
+        .where(among(models.Embedding.asset_id, asset_ids), models.Encoder.digest == encoder_digest)
     )
     return dict(session.execute(query).all())
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.among import among
 from db.clock import utc_now
 from db.events import record_event
 from db.newest import newest_rows
@@ -60,7 +61,7 @@ def read_assets(
     session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
 ) -> set[int]:
     """Return those of `asset_ids` whose files were read for signals."""
-    query = select(SignalReading.asset_id).where(SignalReading.asset_id.in_(asset_ids))
+    query = select(SignalReading.asset_id).where(among(SignalReading.asset_id, asset_ids))
     if known_on is not None:
         query = query.where(SignalReading.recorded_at <= known_on)
     return set(session.scalars(query))
