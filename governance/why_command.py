@@ -23,7 +23,7 @@ from db.terminal import (
 from db.vocabularies import MatchKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from db.project import Project
     from db.records import DecisionRecord, MatchRecord
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from governance.match_facts import Comparison
 
 _SAME_SPEED = 0.01
+_QUIET_GROUPS = {"layers", "signals", "footage"}
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -165,7 +166,6 @@ def _print_statements(rights: RightsStatements, start_seconds: float, end_second
     for filing in rights.filings:
         restricted = f"; {', '.join(filing.restrictions)}" if filing.restrictions else ""
         say_field("acquired", f"{filing.acquisition.value}{restricted}")
-    heading("Seen and heard")
     present = [item for item in rights.appearances if item.span.touches(start_seconds, end_seconds)]
     for item in present:
         who = item.subject or "not identified"
@@ -177,16 +177,16 @@ def _print_statements(rights: RightsStatements, start_seconds: float, end_second
                 proof = release.document_sha256 or "no document"
                 say_field("release", f"{release.ref} ({release.kind.value}), {until}, {proof}")
     if not present:
-        say("nobody has stated what is seen or heard: `cleartitle catalogue add appearances` records it")
+        say_field("appears", "nobody has said who or what (`cleartitle catalogue add appearances`)")
 
 
 def _print_signals(rights: RightsStatements, *, has_been_read: bool) -> None:
-    heading("What the footage says of its own use")
     for signal in rights.signals:
         values = ", ".join(f"{action.value} {value.value}" for action, value in signal.actions.items())
         say_field(signal.protocol, f"{values or signal.validity.value} ({signal.carrier}): {signal.detail}")
     if not rights.signals:
-        say("nothing" if has_been_read else "the file was not read for signals: ingest it again")
+        silent = "the file says nothing of its own use"
+        say_field("signals", silent if has_been_read else "not read: ingest the file again")
 
 
 def _print_reviews(reviews: Sequence[Any]) -> None:
@@ -209,10 +209,20 @@ def _print_decision(decision: DecisionRecord) -> None:
             say_field("remedy", reason["remedy"])
     if decision.expires_at is not None:
         say_field("expires", rfc3339(decision.expires_at))
-    for group, values in ruling.facts.items():
-        if isinstance(values, dict):
-            facts = ", ".join(f"{name}={_fact(value)}" for name, value in values.items())
-            say_field("facts", f"{group}: {facts}")
+    for group, values in _telling(ruling.facts).items():
+        facts = ", ".join(f"{name}={_fact(value)}" for name, value in values.items())
+        say_field("facts", f"{group}: {facts}")
+
+
+def _telling(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the facts by group; of what is stated about footage only those that somebody stated, to fit a screen."""
+    from governance.facts import Facts
+
+    silent = Facts().as_cel()
+    groups = {group: dict(values) for group, values in facts.items() if isinstance(values, dict)}
+    for group in _QUIET_GROUPS & groups.keys():
+        groups[group] = {n: value for n, value in groups[group].items() if value != silent[group].get(n)}
+    return {group: values for group, values in groups.items() if values}
 
 
 def _fact(value: Any) -> str:
