@@ -25,10 +25,10 @@ def write_durably(path: Path, content: bytes) -> None:
 def durable_file(path: Path) -> Iterator[Path]:
     """Lend a temporary neighbour of `path`, same suffix, to be filled; sync and rename it on leaving.
 
-    If the block raises, the temporary file is removed and `path` is as it was. Raises `ConfigError` for a device, a
-    pipe or a folder, which a rename would replace.
+    If the block raises, the temporary file is removed and `path` is as it was. Raises `ConfigError` for a device
+    or a pipe, which a rename would replace.
     """
-    if path.exists() and not path.is_file():
+    if path.exists() and not (path.is_file() or path.is_dir()):
         raise ConfigError(f"{path} is there and is not a file", hint="give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent, f".{path.stem}.", path.suffix, Path.unlink)
