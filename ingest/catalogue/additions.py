@@ -11,8 +11,9 @@ from db.canonical import digest_of
 from ingest.catalogue.errors import CatalogueError
 from ingest.catalogue.layout import LAYOUTS, SheetName
 from ingest.catalogue.loading import ImportReport, load_catalogue
+from ingest.catalogue.restricting import is_restricting
 from ingest.catalogue.rows import check_row
-from ingest.catalogue.stage import open_stage
+from ingest.catalogue.stage import NewRow, open_stage
 from ingest.rights.readers import RawRow
 from ingest.rights.rows import EvidenceFolder, RejectedRow
 
@@ -34,10 +35,11 @@ def add_statement(
     checked = check_row(sheet, RawRow(1, dict(cells)), EvidenceFolder(folder))
     if isinstance(checked, RejectedRow):
         raise CatalogueError(f"{checked.reason} ({checked.code})", hint=checked.hint)
+    new = NewRow(ref=checked.ref, row=checked, is_restricting=is_restricting(sheet, cells))
     digest = digest_of({"sheet": sheet.value, "cells": dict(cells)})
     for is_dry_run in (True, False):
         with open_stage() as stage:
-            for _ in stage.add(sheet, [(checked.ref, checked)]):
+            for _ in stage.add(sheet, [new]):
                 pass
             report = load_catalogue(
                 project,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from db.files import path_of
 from db.statements import in_batches
+from ingest.catalogue.restricting import ABSENT_FILE
 from ingest.rights.cells import RowProblem
 from ingest.rights.matching import glob_segments, matches_glob, path_key
 
@@ -45,7 +46,7 @@ class FilesOnRecord:
         found = exact or (self._glob(pattern) if _MAGIC.search(pattern) else self._by_name(pattern))
         if not found:
             reason = f"no file on record matches {pattern!r}"
-            raise RowProblem("catalogue.no_such_file", reason, "ingest the footage, then import again")
+            raise RowProblem(ABSENT_FILE, reason, "ingest the footage, then import again")
         return found
 
     def _by_name(self, name: str) -> list[str]:

@@ -35,9 +35,10 @@ from ingest.catalogue.errors import CatalogueError
 from ingest.catalogue.files import open_files
 from ingest.catalogue.layout import LAYOUTS, SheetName
 from ingest.catalogue.resolve import KINDS, Resolver, Statement
-from ingest.catalogue.rows import CheckedRow, check_row
+from ingest.catalogue.restricting import is_restricting
+from ingest.catalogue.rows import check_row
 from ingest.catalogue.sheets import Catalogue, SheetRows
-from ingest.catalogue.stage import Stage, StagedRow
+from ingest.catalogue.stage import NewRow, SheetRejection, Stage, StagedRow
 from ingest.rights.readers import RawRow
 from ingest.rights.rows import EvidenceFolder, RejectedRow
 
@@ -115,14 +116,16 @@ def read_catalogue(catalogue: Catalogue, stage: Stage, *, on_rows: Callable[[int
     return before
 
 
-def _checked(
-    sheet: SheetName, rows: SheetRows, evidence: EvidenceFolder
-) -> Iterator[tuple[str, CheckedRow | RejectedRow]]:
+def _checked(sheet: SheetName, rows: SheetRows, evidence: EvidenceFolder) -> Iterator[NewRow]:
     for row in rows:
         if isinstance(row, RawRow):
-            yield row.cells.get("ref", "").strip(), check_row(sheet, row, evidence)
+            yield NewRow(
+                ref=row.cells.get("ref", "").strip(),
+                row=check_row(sheet, row, evidence),
+                is_restricting=is_restricting(sheet, row.cells),
+            )
         else:
-            yield "", row
+            yield NewRow(ref="", row=row, is_restricting=is_restricting(sheet, None))
 
 
 def load_catalogue(
@@ -153,15 +156,26 @@ def load_catalogue(
             begin_import(session)
             with open_files(lambda: asset_paths(session), base) as files:
                 own_paths = (table_path, *replaces)
-                resolver = Resolver(session, files, own_paths)
+                resolver = Resolver(session, stage, files, own_paths)
                 loader = _Loader(session, stage, resolver, source, own_paths, is_whole, on_rows)
                 report = loader.load(sheets)
             end_import(session)
             if is_dry_run:
                 raise _DryRun(report)
+            _check_no_prohibition_lost(report)
             return report
     except _DryRun as undone:
         return undone.report
+
+
+def _check_no_prohibition_lost(report: ImportReport) -> None:
+    """Refuse an import without a row that forbids something: other rows would permit what it forbids."""
+    lost = [warning.detail for warning in report.warnings if warning.code == "catalogue.prohibition_lost"]
+    if lost:
+        raise CatalogueError(
+            f"{report.table_path}: nothing was recorded. {'; '.join(lost)}",
+            hint="correct these rows or delete them; --dry-run lists everything that is rejected",
+        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +203,15 @@ class _Loader:
             ImportWarning(code="grants.contradict", detail=text)
             for text in contradictions(self.session, self.source.table_path)
         ]
+        warnings += [
+            ImportWarning(code="catalogue.prohibition_lost", detail=self._told(lost))
+            for lost in self.stage.lost_prohibitions(_SHOWN_REFS)
+        ]
         return self._finish(reports, warnings)
+
+    def _told(self, lost: SheetRejection) -> str:
+        sheet = self.stage.sheet_title(lost.sheet) or lost.sheet.value
+        return f"sheet {sheet}, row {lost.row.row_number} may forbid something and is rejected: {lost.row.reason}"
 
     def _check_no_sheet_vanished(self, sheets: Sequence[SheetName]) -> None:
         """A sheet that is gone may be a slip; its rows, and with them what they forbid, are not dropped for it."""

@@ -27,8 +27,9 @@ from ingest.catalogue.odrl import (
     PURPOSE,
     TITLE_TYPE,
 )
-from ingest.catalogue.rows import CheckedRow, check_row
-from ingest.catalogue.stage import Stage
+from ingest.catalogue.restricting import is_restricting
+from ingest.catalogue.rows import check_row
+from ingest.catalogue.stage import NewRow, Stage
 from ingest.rights.cells import RowProblem
 from ingest.rights.readers import RawRow
 from ingest.rights.rows import EvidenceFolder, RejectedRow
@@ -139,17 +140,26 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _rows(
-    sheet: SheetName, nodes: list[Any], evidence: EvidenceFolder
-) -> Iterator[tuple[str, CheckedRow | RejectedRow]]:
+def _rows(sheet: SheetName, nodes: list[Any], evidence: EvidenceFolder) -> Iterator[NewRow]:
     for number, node in enumerate(nodes, start=1):
         if _sheet_of(node) is not sheet:
             continue
         try:
             for cells in _READERS[sheet](node):
-                yield cells["ref"], check_row(sheet, RawRow(number, cells), evidence)
+                yield NewRow(
+                    ref=cells["ref"],
+                    row=check_row(sheet, RawRow(number, cells), evidence),
+                    is_restricting=is_restricting(sheet, cells),
+                )
         except RowProblem as exc:
-            yield _name_of(node), RejectedRow(number, exc.code, str(exc), exc.hint or "")
+            row = RejectedRow(number, exc.code, str(exc), exc.hint or "")
+            yield NewRow(ref=_name_of(node), row=row, is_restricting=_may_prohibit(sheet, node))
+
+
+def _may_prohibit(sheet: SheetName, node: Any) -> bool:
+    """What is not understood may forbid something, unless it is a policy without a prohibition."""
+    is_permission = sheet is SheetName.GRANTS and isinstance(node, dict) and not node.get("prohibition")
+    return not is_permission and is_restricting(sheet, None)
 
 
 def _sheet_of(node: Any) -> SheetName:

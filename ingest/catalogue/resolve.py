@@ -18,8 +18,9 @@ from db.stated_grants import grant_digests
 from db.statements import StatementKind, statements_in_force
 from db.vocabularies import PartyKind, ReleaseKind
 from ingest.catalogue.layout import SheetName
+from ingest.catalogue.restricting import ABSENT_FILE
 from ingest.catalogue.rows import ScopeCells
-from ingest.catalogue.stage import StagedRow
+from ingest.catalogue.stage import Stage, StagedRow
 from ingest.rights.cells import RowProblem
 from ingest.rights.rows import RejectedRow
 
@@ -74,6 +75,8 @@ class _Known:
     agreements: Stated
     titles: Stated
     filings: Stated
+    absent_files: Collection[str]
+    """Refs of this catalogue's rows of files that are not on record."""
     others: Stated
     """What other tables state under the names of the rows themselves."""
     other_grants: Mapping[int, str]
@@ -85,6 +88,7 @@ class Resolver:
     """Looks up what rows refer to, a batch at a time."""
 
     session: Session
+    stage: Stage
     files: FilesOnRecord
     own_paths: Collection[str]
     """Tables whose names this catalogue may give to other things."""
@@ -122,6 +126,7 @@ class Resolver:
         titles = [scope.get("title", "") for scope in scopes] + [
             content.get("title_ref", "") for content in contents
         ]
+        filings = {scope.get("asset", "") for scope in scopes}
         others = statements_in_force(
             self.session, KINDS[sheet], [row.ref for row in batch], except_paths=self.own_paths
         )
@@ -132,7 +137,8 @@ class Resolver:
             parties=self._stated(StatementKind.PARTY, parties),
             agreements=agreements,
             titles=self._stated(StatementKind.TITLE, titles),
-            filings=self._stated(StatementKind.FILING, [scope.get("asset", "") for scope in scopes]),
+            filings=self._stated(StatementKind.FILING, filings),
+            absent_files=self.stage.absent_files(filings),
         )
 
     def _stated(self, kind: StatementKind, refs: Iterable[str]) -> Stated:
@@ -187,8 +193,7 @@ class Resolver:
     def _scopes(self, cells: ScopeCells, known: _Known) -> list[Row]:
         """Return scope and span of everything that the cells name."""
         if cells.asset:
-            filings = _need(known.filings, "asset", cells.asset)
-            return [_within(filing, cells) for filing in filings]
+            return [_within(filing, cells) for filing in _filings(cells.asset, known)]
         if cells.path:
             return [_scope(path_scope(path), cells) for path in self.files.find(cells.path)]
         if cells.sha256:
@@ -214,6 +219,13 @@ def _need(stated: Stated, column: str, ref: str) -> list[dict[str, Any]]:
         hint = f"add it to its sheet, or correct the {column}; a row that was rejected is not on record"
         raise RowProblem("catalogue.unknown_ref", f"{column} {ref!r} is not on record", hint)
     return stated.get(ref, [])
+
+
+def _filings(ref: str, known: _Known) -> list[dict[str, Any]]:
+    if ref in known.absent_files:
+        reason = f"the file of asset {ref!r} is not on record"
+        raise RowProblem(ABSENT_FILE, reason, "ingest the footage, then import again")
+    return _need(known.filings, "asset", ref)
 
 
 def _scope(scope: str, cells: ScopeCells) -> Row:

@@ -8,23 +8,27 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from db.statements import BATCH_ROWS, in_batches
 from ingest.catalogue.layout import SheetName
+from ingest.catalogue.restricting import ABSENT_FILE
 from ingest.catalogue.rows import CheckedRow
 from ingest.rights.rows import RejectedRow
 
 _SCHEMA = """
 CREATE TABLE row (
     id INTEGER PRIMARY KEY, sheet TEXT, row_number INTEGER, ref TEXT, digest BLOB, link TEXT, statement TEXT,
-    is_out INTEGER DEFAULT 0
+    is_restricting INTEGER, is_out INTEGER DEFAULT 0
 );
 CREATE INDEX row_ref ON row (sheet, ref);
-CREATE TABLE rejected (sheet TEXT, ref TEXT, row_number INTEGER, code TEXT, reason TEXT, hint TEXT);
+CREATE TABLE rejected (
+    sheet TEXT, ref TEXT, row_number INTEGER, code TEXT, reason TEXT, hint TEXT, is_restricting INTEGER
+);
+CREATE INDEX rejected_ref ON rejected (sheet, ref);
 CREATE TABLE repeated (ref TEXT PRIMARY KEY, first_row INTEGER, num_rows INTEGER) WITHOUT ROWID;
 CREATE TABLE link (ref TEXT PRIMARY KEY, link TEXT, level INTEGER) WITHOUT ROWID;
 CREATE INDEX link_link ON link (link);
@@ -44,6 +48,19 @@ class StagedRow:
     link: str
     content: dict[str, Any]
     scope: dict[str, Any] | None
+    is_restricting: bool
+    """It forbids something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRow:
+    """A row as it was read."""
+
+    ref: str
+    """As written; '' if it cannot be read."""
+    row: CheckedRow | RejectedRow
+    is_restricting: bool
+    """It forbids something, or may do so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +86,46 @@ class Stage:
         """Return what the catalogue itself calls a sheet."""
         return self._titles.get(sheet, "")
 
-    def add(self, sheet: SheetName, rows: Iterable[tuple[str, CheckedRow | RejectedRow]]) -> Iterator[int]:
-        """Take the rows of a sheet, each with the ref in it; yields the number of rows of each batch."""
+    def add(self, sheet: SheetName, rows: Iterable[NewRow]) -> Iterator[int]:
+        """Take the rows of a sheet; yields the number of rows of each batch."""
         for batch in in_batches(rows):
-            good = [_staged(sheet, row) for _, row in batch if isinstance(row, CheckedRow)]
+            good = [
+                (*_staged(sheet, new.row), new.is_restricting)
+                for new in batch
+                if isinstance(new.row, CheckedRow)
+            ]
             self._db.executemany(
-                "INSERT INTO row (sheet, row_number, ref, digest, link, statement) VALUES (?, ?, ?, ?, ?, ?)",
+                """INSERT INTO row (sheet, row_number, ref, digest, link, statement, is_restricting)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)""",
                 good,
             )
-            self._reject(sheet, [(ref, row) for ref, row in batch if isinstance(row, RejectedRow)])
+            bad = [
+                (new.ref, new.row, new.is_restricting) for new in batch if isinstance(new.row, RejectedRow)
+            ]
+            self._reject(sheet, bad)
             yield len(batch)
 
-    def _reject(self, sheet: SheetName, rows: Sequence[tuple[str, RejectedRow]]) -> None:
+    def _reject(self, sheet: SheetName, rows: Sequence[tuple[str, RejectedRow, bool]]) -> None:
         self._db.executemany(
-            "INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (sheet.value, _encodable(ref), row.row_number, row.code, _encodable(row.reason), row.hint)
-                for ref, row in rows
+                (
+                    sheet.value,
+                    _encodable(ref),
+                    row.row_number,
+                    row.code,
+                    _encodable(row.reason),
+                    row.hint,
+                    restricts,
+                )
+                for ref, row, restricts in rows
             ],
         )
 
     def put_out(self, sheet: SheetName, rejected: Sequence[tuple[StagedRow, RejectedRow]]) -> None:
         """Reject rows that stood so far."""
         self._db.executemany("UPDATE row SET is_out = 1 WHERE id = ?", [(row.id,) for row, _ in rejected])
-        self._reject(sheet, [(row.ref, why) for row, why in rejected])
+        self._reject(sheet, [(row.ref, why, row.is_restricting) for row, why in rejected])
 
     def reject_contradictions(self, sheet: SheetName) -> None:
         """Reject rows that give one name to different things: which of them is meant is not for a program."""
@@ -105,7 +138,8 @@ class Stage:
         self._db.execute(
             """INSERT INTO rejected SELECT sheet, ref, row_number, 'catalogue.repeated_ref', num_rows
                 || ' rows, the first of them row ' || first_row || ', say different things of ''' || ref
-                || ''': none is used', 'give each thing a name of its own, or delete the rows that do not hold'
+                || ''': none is used', 'give each thing a name of its own, or delete the rows that do not hold',
+                is_restricting
                 FROM row JOIN repeated USING (ref) WHERE sheet = ? AND is_out = 0""",
             (sheet.value,),
         )
@@ -126,7 +160,7 @@ class Stage:
     def standing(self, sheet: SheetName) -> Iterator[list[StagedRow]]:
         """Yield the rows of a sheet that stand, in their order, in batches; they may be put out meanwhile."""
         last = 0
-        query = """SELECT id, row_number, ref, digest, link, statement FROM row
+        query = """SELECT id, row_number, ref, digest, link, statement, is_restricting FROM row
             WHERE +sheet = ? AND is_out = 0 AND id > ? ORDER BY id LIMIT ?"""  # the plus: by id, not by sheet
         while found := self._db.execute(query, (sheet.value, last, BATCH_ROWS)).fetchall():
             last = found[-1][0]
@@ -139,6 +173,19 @@ class Stage:
             ORDER BY CASE sheet {order} END, row_number, code"""  # noqa: S608 - our own names
         for sheet, *row in self._db.execute(query):
             yield SheetRejection(sheet=SheetName(sheet), row=RejectedRow(*row))
+
+    def lost_prohibitions(self, limit: int) -> list[SheetRejection]:
+        """Return the first rejected rows that forbid something of footage that may be there."""
+        query = """SELECT sheet, row_number, code, reason, hint FROM rejected
+            WHERE is_restricting AND code != ? ORDER BY sheet, row_number LIMIT ?"""
+        found = self._db.execute(query, (ABSENT_FILE, limit))
+        return [SheetRejection(sheet=SheetName(sheet), row=RejectedRow(*row)) for sheet, *row in found]
+
+    def absent_files(self, refs: Collection[str]) -> set[str]:
+        """Return those of `refs` that are rows of files which are not on record."""
+        query = "SELECT 1 FROM rejected WHERE sheet = ? AND ref = ? AND code = ?"
+        found = (self._db.execute(query, (SheetName.ASSETS, ref, ABSENT_FILE)).fetchone() for ref in refs)
+        return {ref for ref, row in zip(refs, found, strict=True) if row}
 
     def num_rejected(self, sheet: SheetName) -> int:
         """Return how many rows of a sheet were rejected."""
@@ -181,7 +228,7 @@ class Stage:
     def unsettled(self, sheet: SheetName) -> Iterator[list[tuple[StagedRow, bool]]]:
         """Yield rows that rest on nothing firm, each with whether what it names is known at all."""
         query = """SELECT row.id, row.row_number, row.ref, row.digest, row.link, row.statement,
-                EXISTS (SELECT 1 FROM link AS there WHERE there.ref = row.link)
+                row.is_restricting, EXISTS (SELECT 1 FROM link AS there WHERE there.ref = row.link)
             FROM row JOIN link ON link.ref = row.ref
             WHERE +row.sheet = ? AND row.is_out = 0 AND link.level IS NULL AND row.id > ? ORDER BY row.id LIMIT ?"""
         last = 0
@@ -213,10 +260,19 @@ def _staged(sheet: SheetName, row: CheckedRow) -> tuple[Any, ...]:
     return sheet.value, row.row_number, row.ref, digest, row.link, f"[{content},{scope}]"
 
 
-def _read(row_id: int, row_number: int, ref: str, digest: bytes, link: str, statement: str) -> StagedRow:
+def _read(
+    row_id: int, row_number: int, ref: str, digest: bytes, link: str, statement: str, restricts: int
+) -> StagedRow:
     content, scope = json.loads(statement)
     return StagedRow(
-        id=row_id, row_number=row_number, ref=ref, digest=digest, link=link, content=content, scope=scope
+        id=row_id,
+        row_number=row_number,
+        ref=ref,
+        digest=digest,
+        link=link,
+        content=content,
+        scope=scope,
+        is_restricting=bool(restricts),
     )
 
 

@@ -25,6 +25,7 @@ from governance.bootstrap import bootstrap
 from governance.clearance import clear_library, present_comparison, survey_library
 from governance.file_credentials import credentials_reader
 from governance.policy_files import find_policy
+from ingest.catalogue.errors import CatalogueError
 from ingest.intake import TakenFile, register_encoder
 from ingest.signals.library import record_file_signals
 from tests.governance.signed_chain import SignedChain
@@ -449,9 +450,24 @@ def test_a_row_that_is_not_understood_keeps_what_its_title_forbids(project: Proj
     sheets = catalogue("sea.mp4", permitted_uses="", prohibited_uses="train-ai")
     import_sheets(project, tmp_path / "f", sheets)
     assert outcomes(project) == {"sea.mp4": Outcome.EXCLUDED}
-    sheets["assets"][0]["start"] = "soon"
+    sheets["assets"][0].update({"start": "soon", "title": ""})
     load(project, write_folder(tmp_path / "catalogue", sheets), base=tmp_path / "f")
     assert outcomes(project)["sea.mp4"] is not Outcome.CLEARED
+
+
+def test_a_slip_in_a_prohibition_clears_nothing(project: Project, tmp_path: Path) -> None:
+    """A row with a prohibition and a date that was not one was left out, and the row above it cleared the footage."""
+    ingest(project, tmp_path / "f", "sea.mp4")
+    sheets = catalogue("sea.mp4", prohibited_uses="")
+    ban = {**sheets["grants"][0], "ref": "G-ban", "permitted_uses": "", "prohibited_uses": "train-ai"}
+    sheets["grants"].append({**ban, "valid_from": "soon"})
+    with pytest.raises(CatalogueError, match="nothing was recorded"):
+        import_sheets(project, tmp_path / "f", sheets)
+    sheets["grants"][1] = ban
+    import_sheets(project, tmp_path / "f", sheets)
+    assert outcomes(project) == {
+        "sea.mp4": Outcome.HOLD
+    }  # grants that contradict each other are for a person to settle
 
 
 def test_an_approval_lapses_with_the_agreement(project: Project, tmp_path: Path) -> None:

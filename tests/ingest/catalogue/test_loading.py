@@ -194,8 +194,8 @@ def test_footage_that_is_missing_is_found_after_it_was_ingested(
     _, rejected = load(project, folder)
     assert reasons(rejected) == [
         ("assets", 2, "catalogue.no_such_file"),
-        ("grants", 3, "catalogue.unknown_ref"),
-        ("appearances", 2, "catalogue.unknown_ref"),
+        ("grants", 3, "catalogue.no_such_file"),
+        ("appearances", 2, "catalogue.no_such_file"),
     ]
     assert rejected[0].row.hint == "ingest the footage, then import again"
     file_away(project, folder / "sea.mp4")
@@ -294,7 +294,7 @@ def test_globs_and_bare_names_find_files_on_record(project: Project, sheets: She
 def test_a_bare_name_of_two_files_is_ambiguous(project: Project, sheets: Sheets, tmp_path: Path) -> None:
     file_away(project, tmp_path / "a" / "twin.mp4", tmp_path / "b" / "twin.mp4")
     sheets["assets"][0]["path"] = "twin.mp4"
-    _, rejected = load(project, write_folder(tmp_path / "cat", sheets))
+    _, rejected = load(project, write_folder(tmp_path / "cat", sheets), is_dry_run=True)
     assert reasons(rejected)[0] == ("assets", 2, "catalogue.ambiguous_file")
 
 
@@ -310,7 +310,7 @@ def test_seconds_outside_those_of_the_asset_are_rejected(
     project: Project, sheets: Sheets, tmp_path: Path
 ) -> None:
     sheets["assets"][0].update({"start": "2", "end": "10"})
-    _, rejected = load(project, write_folder(tmp_path / "cat", sheets))
+    _, rejected = load(project, write_folder(tmp_path / "cat", sheets), is_dry_run=True)
     assert reasons(rejected) == [("appearances", 2, "catalogue.bad_span")]
 
 
@@ -353,8 +353,10 @@ def test_a_slip_lifts_no_prohibition(project: Project, sheets: Sheets, tmp_path:
     sheets["grants"][0].update({"permitted_uses": "search", "prohibited_uses": "train-ai"})
     sheets["grants"][1].update({"prohibited_uses": ""})
     load(project, write_folder(tmp_path / "cat", sheets))
-    for row in (*sheets["grants"], *sheets["releases"], *sheets["appearances"]):
-        row.update({"valid_from": "soon"} if "layer" not in row else {"layer": "shadows"})
+    for row in sheets["grants"]:
+        row.update({"valid_from": "soon", "prohibited_uses": ""})
+    sheets["releases"][0]["valid_from"] = "soon"
+    sheets["appearances"][0].update({"layer": "shadows", "presence": "none_present"})
     _, rejected = load(project, write_folder(tmp_path / "cat", sheets))
     assert len(rejected) == 4
     [(is_in_force, grant), _] = terms(project, "G-1")
@@ -364,6 +366,37 @@ def test_a_slip_lifts_no_prohibition(project: Project, sheets: Sheets, tmp_path:
     assert not in_force(project, StatementKind.GRANT_SCOPE, "G-2")
     assert not in_force(project, StatementKind.RELEASE, "R-1")
     assert in_force(project, StatementKind.APPEARANCE, "X-1")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "changes"),
+    [
+        ("grants", {"prohibited_uses": "train-ai", "valid_from": "soon"}),
+        ("grants", {"prohibited_uses": "train-ai", "title": "T-9"}),
+        ("grants", {"prohibited_uses": "no robots"}),
+        ("assets", {"restrictions": "editorial", "start": "soon"}),
+        ("assets", {"embargo_until": "soon"}),
+        ("assets", {"title": "T-9"}),
+        ("appearances", {"layer": "shadows"}),
+    ],
+)
+def test_a_catalogue_that_loses_a_prohibition_is_refused(
+    project: Project, sheets: Sheets, tmp_path: Path, sheet: str, changes: dict[str, str]
+) -> None:
+    """Its other rows would permit what the rejected one forbids."""
+    for other in sheets[sheet]:
+        other.update(dict.fromkeys(set(changes) - set(other), ""))
+    sheets[sheet].append({**sheets[sheet][0], "ref": "new", **changes})
+    folder = write_folder(tmp_path / "cat", sheets)
+    row = len(sheets[sheet]) + 1
+    with pytest.raises(
+        CatalogueError, match=rf"nothing was recorded.*sheet {sheet}.csv, row {row} may forbid"
+    ):
+        load(project, folder)
+    assert not in_force(project, StatementKind.PARTY, "P-sea")
+    report, [rejected] = load(project, folder, is_dry_run=True)
+    assert (rejected.sheet, rejected.row.row_number) == (sheet, row)
+    assert [warning.code for warning in report.warnings] == ["catalogue.prohibition_lost"]
 
 
 def test_a_sheet_that_is_gone_is_refused_and_an_emptied_one_withdraws(

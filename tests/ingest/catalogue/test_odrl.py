@@ -37,11 +37,19 @@ def export(project: Project) -> bytes:
     return written.getvalue()
 
 
-def load_policies(project: Project, path: Path) -> tuple[ImportReport, list[SheetRejection]]:
+def load_policies(
+    project: Project, path: Path, *, is_dry_run: bool = False
+) -> tuple[ImportReport, list[SheetRejection]]:
     with open_stage() as stage:
         digest, sheets, _ = read_odrl(path, stage)
         report = load_catalogue(
-            project, stage, table_path=str(path), table_sha256=digest, sheets=sheets, base=path.parent
+            project,
+            stage,
+            table_path=str(path),
+            table_sha256=digest,
+            sheets=sheets,
+            base=path.parent,
+            is_dry_run=is_dry_run,
         )
         return report, list(stage.rejected())
 
@@ -131,13 +139,13 @@ def policy(**changes: Any) -> dict[str, Any]:
     return plain | changes
 
 
-def offered(tmp_path: Path, *policies: Any) -> tuple[Project, list[SheetRejection]]:
+def offered(tmp_path: Path, *policies: Any, is_dry_run: bool = False) -> tuple[Project, list[SheetRejection]]:
     project = make_project(tmp_path / "one", f"sqlite:///{tmp_path / 'one.db'}")
     party = {"@type": "Party", "uid": "P-sea", "ct:kind": "organisation", "ct:name": "Sea Films"}
     document = {"@context": CONTEXT, "@graph": [party, *policies]}
     path = tmp_path / "offer.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    return project, load_policies(project, path)[1]
+    return project, load_policies(project, path, is_dry_run=is_dry_run)[1]
 
 
 def test_core_actions_of_odrl_are_read(tmp_path: Path) -> None:
@@ -193,12 +201,18 @@ def test_a_word_that_is_not_understood_rejects_the_policy(tmp_path: Path) -> Non
         policy(**({"uid": f"urn:cleartitle:grant:{n}"} | changes))
         for n, changes in enumerate(_NOT_UNDERSTOOD)
     ]
-    project, rejected = offered(tmp_path, policy(uid="urn:cleartitle:grant:good"), *bad)
+    _, rejected = offered(tmp_path / "dry", *bad, is_dry_run=True)
     assert reasons(rejected) == [
-        ("grants", number, "odrl.not_understood") for number in range(3, len(bad) + 3)
+        ("grants", number, "odrl.not_understood") for number in range(2, len(bad) + 2)
     ]
+    permitting = [node for node in bad if not node.get("prohibition")]
+    project, rejected = offered(tmp_path, policy(uid="urn:cleartitle:grant:good"), *permitting)
+    assert len(rejected) == len(permitting) == len(bad) - 2
     with project.session() as session:
         assert [stated.grant_ref for stated in grants_in_force(session)] == ["good"]
+    prohibiting = next(node for node in bad if node.get("prohibition"))
+    with pytest.raises(CatalogueError, match="nothing was recorded"):
+        offered(tmp_path / "lost", policy(uid="urn:cleartitle:grant:good"), prohibiting)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +231,7 @@ def test_policies_are_checked_like_rows(tmp_path: Path, changes: dict[str, Any],
 
 @pytest.mark.parametrize("node", [None, 7, "policy", [], {"@type": "Dataset"}])
 def test_a_node_that_is_nothing_is_rejected(tmp_path: Path, node: Any) -> None:
-    assert reasons(offered(tmp_path, node)[1]) == [("grants", 2, "odrl.not_understood")]
+    assert reasons(offered(tmp_path, node, is_dry_run=True)[1]) == [("grants", 2, "odrl.not_understood")]
 
 
 @pytest.mark.parametrize(
