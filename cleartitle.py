@@ -49,23 +49,23 @@ _COMMANDS = {
     "index": ("ingest.index_commands", "index", "Build and check the index of a large library."),
     "encoder": ("ingest.encoder_commands", "encoder", "Show, fetch or fit the frame encoder."),
     "clear": ("governance.commands", "clear", "Decide every clip under a policy."),
-    "audit": ("governance.audit_command", "audit", "What is in the library, and what is wrong with it."),
-    "why": ("governance.why_command", "why", "Why a clip is in or out."),
+    "audit": ("governance.audit.commands", "audit", "What is in the library, and what is wrong with it."),
+    "why": ("governance.decisions.why_command", "why", "Why a clip is in or out."),
     "catalogue": (
         "ingest.catalogue.commands",
         "catalogue",
         "Load what licensors send: agreements, grants, releases.",
     ),
     "review": ("governance.review.commands", "review", "Settle what is held, under four eyes."),
-    "policy": ("governance.policy_commands", "policy", "List, read, compare and test policies."),
+    "policy": ("governance.policy.commands", "policy", "List, read, compare and test policies."),
     "snapshot": (
-        "governance.snapshot_commands",
+        "governance.snapshots.commands",
         "snapshot",
         "Freeze the cleared clips into a signed dataset.",
     ),
     "train": ("training.commands", "train", "Train the reference model on one snapshot and nothing else."),
     "generate": ("training.commands", "generate", "Write clips, each with its Content Credentials."),
-    "verify": ("governance.verify_commands", "verify", "Lead a clip back to its licences, offline."),
+    "verify": ("governance.credentials.commands", "verify", "Lead a clip back to its licences, offline."),
     "demo": ("training.commands", "demo", "The whole chain on real footage."),
 }
 
@@ -138,7 +138,7 @@ def main(context: click.Context, verbose: int) -> None:
 
 
 def _open_credentials(project: Any) -> Any:
-    from governance.file_credentials import credentials_reader
+    from governance.credentials.file_credentials import credentials_reader
 
     return credentials_reader(project)
 

@@ -240,8 +240,8 @@ def run_step(step: str, root: Path) -> dict[str, Any]:
 
 
 def _clear(project: Project) -> dict[str, Any]:
-    from governance.clearance import clear_library, present_comparison
-    from governance.policy_files import find_policy
+    from governance.decisions.clearance import clear_library, present_comparison
+    from governance.policy.files import find_policy
 
     policy = find_policy("commercial-training", project.policies)
     report = clear_library(

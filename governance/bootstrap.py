@@ -10,7 +10,7 @@ from db.errors import ConfigError
 from db.events import record_event
 from db.files import write_durably
 from db.project import CONFIG_NAME, DEFAULT_CONFIG, Project, open_project
-from governance.keys import create_development_keys
+from governance.credentials.keys import create_development_keys
 
 
 @dataclass(frozen=True)

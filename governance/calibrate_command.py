@@ -91,7 +91,7 @@ def calibrate(
     identity, detector, measurement = _measured(project, bases, precision, seed, workers, refused)
     write_calibration(calibration_path(identity, project.calibrations), detector, measurement)
     if policy_path is not None:
-        from governance.policy_pin import pin_detector
+        from governance.policy.pin import pin_detector
 
         pin_detector(policy_path, detector.digest)
     if as_json:
@@ -147,7 +147,7 @@ def _survey(
 
 
 def _check_pinnable(path: Path) -> None:
-    from governance.policy_reading import parse_policy
+    from governance.policy.reading import parse_policy
 
     parse_policy(path.read_bytes(), path.name)
 

@@ -58,8 +58,8 @@ def clear(
     """
     from db.holdings import num_library_clips
     from db.project import open_project
-    from governance.clearance import clear_library, present_comparison, survey_library
-    from governance.policy_files import find_policy
+    from governance.decisions.clearance import clear_library, present_comparison, survey_library
+    from governance.policy.files import find_policy
 
     project = open_project(project_dir)
     policy = find_policy("+".join((policy_name, *sorted(set(overlays)))), project.policies)

@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 
 from db.canonical import digest_of
 from db.clock import rfc3339, utc_now
-from governance.permits import RunPermit, check_permit
+from governance.snapshots.permits import RunPermit, check_permit
 from ingest.digests import verified_copy
 from ingest.errors import DigestMismatch
 from ingest.frames import decode_clip
@@ -35,7 +35,7 @@ from training.errors import NotCleared
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from governance.snapshot import ClearedSpan, Snapshot
+    from governance.snapshots.snapshot import ClearedSpan, Snapshot
 
 _logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from governance.snapshot import ClearedSpan
+    from governance.snapshots.snapshot import ClearedSpan
 
 _NEVER = -1
 

@@ -18,19 +18,19 @@ from db.clock import utc_now
 from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
-from governance.content_credentials import Ingredient, ingredient_from_sidecar, sign_sidecar
-from governance.keys import load_permit_key, load_permit_public_key, load_signing_identity
-from governance.manifest import (
+from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_sidecar
+from governance.credentials.keys import load_permit_key, load_permit_public_key, load_signing_identity
+from governance.credentials.manifest import (
     MODEL_MEDIA_TYPE,
     SNAPSHOT_DATA_TYPES,
     SNAPSHOT_INGREDIENT,
     SNAPSHOT_MEDIA_TYPE,
     model_manifest,
 )
-from governance.permits import RunPermit, issue_permit
-from governance.snapshot import Snapshot, open_snapshot
-from governance.statements import ModelStatement
-from governance.trust import TrustAnchors, load_trust_anchors
+from governance.credentials.statements import ModelStatement
+from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.snapshots.permits import RunPermit, issue_permit
+from governance.snapshots.snapshot import Snapshot, open_snapshot
 from governance.version import VERSION
 from ingest.compute import choose_compute
 from training.config import TrainingConfig

@@ -27,15 +27,14 @@ from db.errors import ConfigError, Error, RefusedError
 from db.files import hidden_folder, path_text, sync_folder
 from db.project import Project
 from db.records import ModelRecord
-from governance.content_credentials import (
+from governance.credentials.engine import (
     Ingredient,
     ingredient_from_sidecar,
     read_store,
     sign_embedded,
 )
-from governance.errors import VerificationError
-from governance.keys import load_signing_identity
-from governance.manifest import (
+from governance.credentials.keys import load_signing_identity
+from governance.credentials.manifest import (
     ACTIONS_LABEL,
     CLIP_LABEL,
     CLIP_MEDIA_TYPE,
@@ -45,13 +44,14 @@ from governance.manifest import (
     clip_manifest,
     model_data_types,
 )
-from governance.manifest_store import assertion_data
-from governance.snapshot import Snapshot, open_snapshot
-from governance.statements import ClipStatement
-from governance.taint import require_promotable_ancestry
-from governance.trust import TrustAnchors, load_trust_anchors
-from governance.verdict import VerdictOutcome
-from governance.verify import verify_file
+from governance.credentials.statements import ClipStatement
+from governance.credentials.store import assertion_data
+from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.credentials.verdict import VerdictOutcome
+from governance.credentials.verify import verify_file
+from governance.errors import VerificationError
+from governance.snapshots.snapshot import Snapshot, open_snapshot
+from governance.snapshots.taint import require_promotable_ancestry
 from governance.version import VERSION
 from ingest.compute import choose_compute
 from ingest.digests import file_digest

@@ -16,7 +16,7 @@ from db import artefacts
 from db.clock import rfc3339
 from db.expiry import EndingRight, RightKind
 from db.project import Project
-from governance.snapshot import DOCUMENT_NAME, snapshot_folder
+from governance.snapshots.snapshot import DOCUMENT_NAME, snapshot_folder
 
 STEPS_DAYS = (30, 60, 90)
 _LEAVES = b',"leaves":['

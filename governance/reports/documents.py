@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from governance.conflicts import Conflict
+from governance.audit.conflicts import Conflict
 from governance.reports.report import LEGAL_NOTE, AuditReport
 from governance.reports.sources import SOURCES
 

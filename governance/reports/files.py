@@ -7,7 +7,7 @@ from pathlib import Path
 
 from db.errors import ConfigError
 from db.files import durable_file
-from governance.conflicts import Conflict
+from governance.audit.conflicts import Conflict
 from governance.reports.documents import write_audit_json, write_conflicts_json
 from governance.reports.pages import write_audit_page, write_conflicts_page
 from governance.reports.report import AuditReport

@@ -15,8 +15,8 @@ from db.expiry import EndingRight
 from db.holdings import Holding
 from db.terminal import clock_text, safe_text
 from db.vocabularies import Outcome
-from governance.conflicts import Conflict
-from governance.findings import Finding, Severity, kind_of
+from governance.audit.conflicts import Conflict
+from governance.audit.findings import Finding, Severity, kind_of
 from governance.reports import charts
 from governance.reports.calendar import days_left, rests_on, step_of
 from governance.reports.charts import Bar, Mark

@@ -10,10 +10,10 @@ from typing import Any
 from db.clock import rfc3339
 from db.expiry import EndingRight
 from db.holdings import Holding
-from governance.audit import FindingSummary
-from governance.conflicts import Conflict
-from governance.coverage import Coverage
-from governance.findings import Finding, kind_of
+from governance.audit.audit import FindingSummary
+from governance.audit.conflicts import Conflict
+from governance.audit.coverage import Coverage
+from governance.audit.findings import Finding, kind_of
 from governance.reports.calendar import ending_json
 from governance.reports.sources import SOURCES
 from governance.version import VERSION

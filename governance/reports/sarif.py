@@ -14,7 +14,7 @@ from db.canonical import digest_of
 from db.clock import rfc3339
 from db.files import path_of
 from db.terminal import safe_text
-from governance.findings import Finding, FindingKind, Severity, kind_of, registered_kinds
+from governance.audit.findings import Finding, FindingKind, Severity, kind_of, registered_kinds
 from governance.reports.report import AuditReport
 from governance.version import VERSION
 

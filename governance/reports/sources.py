@@ -11,7 +11,7 @@ SOURCES: Mapping[str, str] = {
         "rights_grant; db.audits.held_footage)."
     ),
     "counts": (
-        "Findings by code: files and rows one by one (governance.audit), clips that are kept out by "
+        "Findings by code: files and rows one by one (governance.audit.audit), clips that are kept out by "
         "summing the newest decision of each over its ruling's reasons (tables decision, ruling; "
         "db.audits.kept_out_rulings). A clip with several reasons counts under each."
     ),
@@ -32,7 +32,7 @@ SOURCES: Mapping[str, str] = {
     ),
     "conflicts": (
         "Title conflicts: copies of pictures that the present detector is sure of, and competing claims "
-        "(tables match, claim, grant_scope, membership; governance.conflicts.find_conflicts). Copies are "
+        "(tables match, claim, grant_scope, membership; governance.audit.conflicts.find_conflicts). Copies are "
         "followed through one file in between."
     ),
     "evidence": (

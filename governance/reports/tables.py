@@ -9,8 +9,8 @@ from typing import Any
 
 from db.clock import rfc3339
 from db.errors import ConfigError
-from governance.conflicts import Conflict
-from governance.findings import Finding, kind_of
+from governance.audit.conflicts import Conflict
+from governance.audit.findings import Finding, kind_of
 from governance.reports.calendar import days_left, rests_on
 from governance.reports.cells import cell
 from governance.reports.report import LEGAL_NOTE, AuditReport

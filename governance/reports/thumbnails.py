@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.project import Project
 from db.queries import encoder_columns
-from governance.match_facts import Comparison
+from governance.facts.matches import Comparison
 from ingest.encoders import EncoderIdentity
 from ingest.errors import EncoderError
 from ingest.stills import Stills

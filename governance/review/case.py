@@ -15,9 +15,9 @@ from db.records import AssetRecord, ClipRecord, MatchRecord
 from db.review_queue import QueueItem, current_items
 from db.reviews import change_marks, clip_scope, ingesters_of
 from db.vocabularies import Outcome
-from governance.explain import ExplainedMatch, Explanation, explain_clip
-from governance.match_facts import Comparison, is_compared
-from governance.policy import FLOOR_CODES
+from governance.decisions.explanation import ExplainedMatch, Explanation, explain_clip
+from governance.facts.matches import Comparison, is_compared
+from governance.policy.policy import FLOOR_CODES
 from governance.review.footage import Side
 from governance.review.history import HistoryEntry, history_on
 from governance.review.requests import Reviewer

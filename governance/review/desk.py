@@ -26,8 +26,8 @@ from db.review_queue import (
 )
 from db.reviews import CLIP_PREFIX, change_marks, clip_scope, newest_reviews
 from db.rights_records import ReviewRecord
-from governance.clearance import present_comparison
-from governance.explain import explain_clip
+from governance.decisions.clearance import present_comparison
+from governance.decisions.explanation import explain_clip
 from governance.review.case import (
     Case,
     encoder_identity,

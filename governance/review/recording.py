@@ -28,7 +28,7 @@ from db.reviews import (
 )
 from db.rights_records import ReviewRecord
 from db.vocabularies import Outcome, Verdict
-from governance.policy import FLOOR_CODES
+from governance.policy.policy import FLOOR_CODES
 from governance.review.errors import DecidedMeanwhile, ReviewRefused
 from governance.review.requests import MAX_BULK, Answer, Reviewer, VerdictRequest, check_reason
 from governance.review.scopes import check_scope, scopes_of_clips

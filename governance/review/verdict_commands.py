@@ -150,7 +150,7 @@ def apply(
 
 def _scopes_of(project: Project, clips: Sequence[str]) -> list[str]:
     from db.reviews import clip_scope
-    from governance.explain import find_clips
+    from governance.decisions.explanation import find_clips
 
     with project.session() as session:
         found = [clip for text in clips for clip in find_clips(session, text, None)]

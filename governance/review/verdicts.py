@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from db.rights_records import ReviewRecord
 from db.vocabularies import Verdict
-from governance.policy import FLOOR_CODES
+from governance.policy.policy import FLOOR_CODES
 
 NEEDS_SECOND = frozenset({Verdict.APPROVE, Verdict.WAIVE})
 """Verdicts that count only once a second person confirmed them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
 from db.vocabularies import Tri
-from governance.match_facts import Comparison
+from governance.facts.matches import Comparison
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 COMPARISON = Comparison(

@@ -10,13 +10,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from governance import manifest as m
-from governance.companions import document_root
-from governance.content_credentials import Ingredient, ingredient_from_sidecar, sign_embedded, sign_sidecar
-from governance.keys import TRUST_ANCHOR_FILE, SigningIdentity, create_development_keys, load_signing_identity
-from governance.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
-from governance.trust import TrustAnchors, load_trust_anchors
-from governance.verify import sidecar_of
+from governance.credentials import manifest as m
+from governance.credentials.companions import document_root
+from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_embedded, sign_sidecar
+from governance.credentials.keys import (
+    TRUST_ANCHOR_FILE,
+    SigningIdentity,
+    create_development_keys,
+    load_signing_identity,
+)
+from governance.credentials.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
+from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.credentials.verify import sidecar_of
 
 SEALED_AT = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 TRAINED_AT = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)

@@ -13,8 +13,8 @@ from db.project import Project
 from db.queries import asset_paths
 from db.vocabularies import MatchKind, MatchTier, Outcome
 from governance.bootstrap import bootstrap
-from governance.clearance import clear_library, present_comparison
-from governance.policy_files import find_policy_file
+from governance.decisions.clearance import clear_library, present_comparison
+from governance.policy.files import find_policy_file
 from ingest.encoders import EncoderIdentity
 from ingest.intake import TakenFile, register_encoder
 from tests.library import DETECTOR, ColourEncoder, claim_rights, take_footage, write_footage

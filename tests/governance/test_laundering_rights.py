@@ -22,9 +22,9 @@ from db.reviews import NewReview, add_review, clip_scope
 from db.signals import add_signals
 from db.vocabularies import MatchKind, MatchTier, Outcome, SignalAction, SignalValidity, SignalValue, Verdict
 from governance.bootstrap import bootstrap
-from governance.clearance import clear_library, present_comparison, survey_library
-from governance.file_credentials import credentials_reader
-from governance.policy_files import find_policy
+from governance.credentials.file_credentials import credentials_reader
+from governance.decisions.clearance import clear_library, present_comparison, survey_library
+from governance.policy.files import find_policy
 from ingest.catalogue.errors import CatalogueError
 from ingest.intake import TakenFile, register_encoder
 from ingest.signals.library import record_file_signals

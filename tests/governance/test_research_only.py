@@ -15,21 +15,21 @@ from db.clock import utc_now
 from db.errors import RefusedError
 from db.project import Project
 from db.signals import add_reading
-from governance import manifest as m
-from governance.chain import read_chain
-from governance.clearance import clear_library, present_comparison
+from governance.credentials import manifest as m
+from governance.credentials.chain import read_chain
+from governance.credentials.statements import ClipStatement, ModelStatement, SnapshotStatement
+from governance.credentials.store import ManifestStore
+from governance.credentials.trust import load_trust_anchors
+from governance.credentials.verdict import RESEARCH_ONLY, VerdictOutcome
+from governance.credentials.verify import verify_file
+from governance.decisions.clearance import clear_library, present_comparison
 from governance.errors import VerificationError
-from governance.manifest_store import ManifestStore
-from governance.overlays import read_policy_text
-from governance.policy_files import find_policy
-from governance.sealing import Sealed, seal_snapshot
-from governance.snapshot import open_snapshot, verified_document
-from governance.snapshot_document import states_promotable
-from governance.statements import ClipStatement, ModelStatement, SnapshotStatement
-from governance.taint import require_promotable_ancestry
-from governance.trust import load_trust_anchors
-from governance.verdict import RESEARCH_ONLY, VerdictOutcome
-from governance.verify import verify_file
+from governance.policy.files import find_policy
+from governance.policy.overlays import read_policy_text
+from governance.snapshots.document import states_promotable
+from governance.snapshots.sealing import Sealed, seal_snapshot
+from governance.snapshots.snapshot import open_snapshot, verified_document
+from governance.snapshots.taint import require_promotable_ancestry
 from tests.governance.signed_chain import (
     Signer,
     clip_statement,

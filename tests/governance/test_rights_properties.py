@@ -31,10 +31,10 @@ from db.vocabularies import (
     Tri,
     Use,
 )
-from governance.clip_facts import Alternative, FactsOfClips
-from governance.facts import fact_types
-from governance.policy import Policy, decide
-from governance.policy_files import find_policy
+from governance.facts.clips import Alternative, FactsOfClips
+from governance.facts.facts import fact_types
+from governance.policy.files import find_policy
+from governance.policy.policy import Policy, decide
 from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence
 from tests.governance.rights_maker import (
     ASSET,

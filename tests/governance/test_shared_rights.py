@@ -15,10 +15,10 @@ from db.queries import asset_paths
 from db.records import DecisionRecord
 from db.vocabularies import Outcome
 from governance.bootstrap import bootstrap
-from governance.clearance import clear_library, present_comparison
-from governance.explain import explain_clip
-from governance.explanation_json import explanation_json
-from governance.policy_files import find_policy
+from governance.decisions.clearance import clear_library, present_comparison
+from governance.decisions.explanation import explain_clip
+from governance.decisions.explanation_json import explanation_json
+from governance.policy.files import find_policy
 from ingest.catalogue.additions import add_statement
 from ingest.catalogue.layout import SheetName
 from tests.library import claim_rights, take_footage

@@ -12,9 +12,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from db.canonical import digest_of
-from governance import snapshot as snapshots
-from governance.permits import RunPermit, issue_permit
-from governance.snapshot import ClearedSpan, Snapshot
+from governance.snapshots import snapshot as snapshots
+from governance.snapshots.permits import RunPermit, issue_permit
+from governance.snapshots.snapshot import ClearedSpan, Snapshot
 from tests.media import flat_scene, moving_scene, write_video
 from training.config import TrainingConfig
 from training.data import ClearedClips

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from governance.snapshot import Snapshot
+from governance.snapshots.snapshot import Snapshot
 from tests.training.cleared_footage import Footage, make_footage, make_snapshot
 
 

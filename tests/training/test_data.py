@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from db.errors import RefusedError
-from governance.snapshot import Snapshot
+from governance.snapshots.snapshot import Snapshot
 from ingest.digests import verified_copy
 from ingest.errors import MediaError
 from tests.media import flip_byte

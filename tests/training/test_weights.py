@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from governance.snapshot import Snapshot
+from governance.snapshots.snapshot import Snapshot
 from tests.media import flip_byte
 from tests.training.cleared_footage import TINY, open_clips
 from training.errors import CheckpointError

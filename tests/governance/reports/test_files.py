@@ -17,11 +17,11 @@ from db.clock import utc_now
 from db.errors import AnsweredNo, ConfigError
 from db.files import path_of
 from db.project import Project
-from governance.audit_command import audit
-from governance.clearance import clear_library, present_comparison
-from governance.policy_files import find_policy_file
+from governance.audit.commands import audit
+from governance.decisions.clearance import clear_library, present_comparison
+from governance.policy.files import find_policy_file
 from governance.reports.sources import SOURCES
-from tests.governance.test_conflicts import record_match
+from tests.governance.audit.test_conflicts import record_match
 from tests.library import claim_rights, make_library, take_footage
 
 HOLDER = "<script>alert(1)</script> & Sons"

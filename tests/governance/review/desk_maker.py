@@ -18,8 +18,8 @@ from db.project import Project, open_project
 from db.review_queue import QueueFilter, QueueItem, QueueState, queue
 from db.vocabularies import MatchKind, MatchTier
 from governance.bootstrap import bootstrap
-from governance.clearance import clear_library, present_comparison
-from governance.policy_files import find_policy
+from governance.decisions.clearance import clear_library, present_comparison
+from governance.policy.files import find_policy
 from governance.review.desk import Desk
 from governance.review.passwords import PasswordDigest
 from governance.review.requests import Reviewer
