@@ -186,8 +186,10 @@ def has_output(session: Session, urn: str) -> bool:
     return session.scalar(select(models.OutputClip.id).where(models.OutputClip.urn == urn)) is not None
 
 
-def add_output(session: Session, *, model_id: int, columns: Mapping[str, Any]) -> None:
-    """Record a generated clip that was signed and verified."""
+def add_output(session: Session, *, model_id: int, columns: Mapping[str, Any]) -> int:
+    """Record a generated clip that was signed and verified; return its key."""
     row = models.OutputClip(model_id=model_id, recorded_at=utc_now(), **columns)
     session.add(row)
+    session.flush()
     record_event(session, "clip.published", row.urn, {"sha256": row.sha256, "path": row.path})
+    return row.id

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from db import models, rights_models
+from db import models, output_models, rights_models
 from db.base import Base
 from db.database import open_engine
 
-assert models, rights_models  # Imported for their tables.
+_WITH_TABLES = (models, output_models, rights_models)
+"""Imported so that their tables are known."""
 
 
 def _run() -> None:
