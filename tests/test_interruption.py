@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select
 from sqlalchemy.engine import Engine
 
-from db import evidence, models
+from db import evidence, models, output_models
 from db.database import migrate
 from db.errors import ConfigError, RefusedError, UndecidedError
 from db.events import list_events
@@ -28,7 +28,9 @@ from tests.cli import cleartitle
 from tests.library import make_library, take_footage, write_footage
 from tests.training.test_licensed_chain import CONFIG, generate, seal, train
 from training import publish
+from training.clip_request import ClipRequest
 from training.demo import run_demo
+from training.generator import open_generator
 from training.licensed_run import begin_run
 
 _PATIENCE_SECONDS = 120
@@ -201,7 +203,8 @@ def test_a_clip_killed_before_its_record_is_recorded_by_the_next_run(trained: Pr
     """Killed between the move and the commit, a clip was neither on record nor could it be made again."""
     clip = generate(trained)
     with trained.session() as session:
-        session.delete(session.scalars(select(models.OutputClip)).one())
+        for table in (output_models.CredentialPrint, output_models.Credential, models.OutputClip):
+            session.execute(delete(table))
     assert generate(trained).urn == clip.urn
     with trained.session() as session:
         assert session.scalars(select(models.OutputClip)).one().urn == clip.urn
@@ -210,11 +213,12 @@ def test_a_clip_killed_before_its_record_is_recorded_by_the_next_run(trained: Pr
 @pytest.mark.parametrize("prompt", ["the sea", "the hill"])
 def test_another_file_of_the_same_name_is_never_overwritten(trained: Project, prompt: str) -> None:
     clip = generate(trained)
-    other = trained.outputs / publish.clip_name(prompt, 1)
+    request = ClipRequest(prompt=prompt, seed=1, height=64, width=64)
+    other = trained.outputs / request.file_name
     other.write_bytes(clip.path.read_bytes())
-    generator = publish.open_generator(trained, "model")
+    generator = open_generator(trained, "model")
     with pytest.raises(RefusedError, match="never overwritten"):
-        publish.publish_clip(trained, generator, prompt, seed=1, folder=trained.outputs, height=64, width=64)
+        publish.publish_clip(trained, generator, request, folder=trained.outputs)
 
 
 def test_a_record_that_fails_leaves_no_clip(trained: Project, monkeypatch: pytest.MonkeyPatch) -> None:

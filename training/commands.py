@@ -114,7 +114,9 @@ def generate(
     Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
     """
     from db.project import open_project
-    from training.publish import check_prompt, open_generator, publish_clip, require_commercial_release
+    from training.clip_request import ClipRequest, check_prompt
+    from training.generator import open_generator, require_commercial_release
+    from training.publish import publish_clip
 
     project = open_project(project_dir)
     wanted = [check_prompt(prompt) for prompt in prompts]
@@ -125,12 +127,11 @@ def generate(
     with progress("generating", len(wanted) * count) as advance:
         for prompt in wanted:
             for number in range(seed, seed + count):
-                clip = publish_clip(
-                    project, generator, prompt, seed=number, folder=folder, height=size, width=size
-                )
+                request = ClipRequest(prompt=prompt, seed=number, height=size, width=size)
+                clip = publish_clip(project, generator, request, folder=folder)
                 advance(1)
                 if as_json:
-                    facts = {"path": str(clip.path), "urn": clip.urn, "seed": clip.seed}
+                    facts = {"path": str(clip.path), "urn": clip.urn, "seed": number}
                     say_json(facts | {"unknown_words": list(clip.unknown_words), "is_new": clip.is_new})
                     continue
                 say(f"{clip.path}" if clip.is_new else f"{clip.path} (was there already)")

@@ -24,9 +24,12 @@ from governance.snapshots.sealing import seal_snapshot
 from governance.snapshots.snapshot import DOCUMENT_NAME, find_record, snapshot_folder
 from tests.library import make_library
 from tests.media import flip_byte
+from training import generator as generators
 from training import publish
+from training.clip_request import ClipRequest, check_prompt
 from training.config import TrainingConfig
 from training.errors import CheckpointError, NotCleared
+from training.generator import open_generator, require_commercial_release
 from training.licensed_run import (
     WEIGHTS_NAME,
     LicensedModel,
@@ -35,7 +38,7 @@ from training.licensed_run import (
     complete_run,
     model_folder,
 )
-from training.publish import PublishedClip, check_prompt, open_generator, publish_clip
+from training.publish import PublishedClip, publish_clip
 
 CONFIG = TrainingConfig(
     num_frames=4,
@@ -86,10 +89,15 @@ def project(trained_root: Path, tmp_path: Path) -> Project:
     return open_project(tmp_path / "project")
 
 
+def sea(seed: int) -> ClipRequest:
+    """A small clip of the sea."""
+    return ClipRequest(prompt="the sea", seed=seed, height=64, width=64)
+
+
 def generate(project: Project, *, seed: int = 0) -> PublishedClip:
     """Publish one clip."""
     generator = open_generator(project, "model")
-    return publish_clip(project, generator, "the sea", seed=seed, folder=project.outputs, height=64, width=64)
+    return publish_clip(project, generator, sea(seed), folder=project.outputs)
 
 
 def anchors(project: Project) -> TrustAnchors:
@@ -115,7 +123,7 @@ def test_a_clip_leads_to_model_snapshot_and_licences(project: Project) -> None:
 
 def test_a_commercial_release_is_refused_to_what_research_went_into(project: Project) -> None:
     generator = open_generator(project, "model")
-    publish.require_commercial_release(project, generator)
+    require_commercial_release(project, generator)
     policy, comparison = find_policy("research-only"), present_comparison(project)
     clear_library(project, policy, comparison, as_of=utc_now(), on_progress=lambda _n: None)
     seal_snapshot(project, "study", policy, comparison)
@@ -123,7 +131,7 @@ def test_a_commercial_release_is_refused_to_what_research_went_into(project: Pro
         generator, record=dataclasses.replace(generator.record, snapshot_name="study")
     )
     with pytest.raises(RefusedError, match="study can never become a commercial release"):
-        publish.require_commercial_release(project, studied)
+        require_commercial_release(project, studied)
 
 
 def test_exposure_names_every_clip_that_was_consumed(project: Project) -> None:
@@ -204,7 +212,7 @@ def test_a_recalled_snapshot_neither_trains_nor_generates(project: Project) -> N
 
 
 def test_an_expired_snapshot_does_not_generate(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "utc_now", lambda: dt.datetime(2031, 1, 1, tzinfo=dt.UTC))
+    monkeypatch.setattr(generators, "utc_now", lambda: dt.datetime(2031, 1, 1, tzinfo=dt.UTC))
     with pytest.raises(SnapshotError, match="expired"):
         generate(project)
 
@@ -258,7 +266,7 @@ def test_a_prompt_that_says_nothing_or_too_much_is_refused(prompt: str) -> None:
 
 @pytest.mark.parametrize("prompt", ["../../etc/passwd", "a\nb", "日本", "x" * 900])
 def test_a_file_name_never_leaves_its_folder(prompt: str) -> None:
-    name = publish.clip_name(prompt, 3)
+    name = ClipRequest(prompt=prompt, seed=3, height=64, width=64).file_name
     assert Path(name).name == name
     assert name.isascii()
     assert len(name) < 100

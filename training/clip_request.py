@@ -1,0 +1,81 @@
+"""What is asked for: a prompt, a seed, a size. The same request to the same model gives the same pictures."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from db.canonical import sha256_hex
+from db.clock import utc_now
+from db.errors import ConfigError
+from governance.credentials.manifest import ACTIONS_LABEL, CLIP_LABEL, PROMOTABLE_KEY
+from governance.credentials.statements import ClipStatement
+from governance.credentials.store import assertion_data
+from training.generator import Generator
+
+MAX_PROMPT_CHARACTERS = 1000
+FRAME_RATE = Fraction(8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRequest:
+    """One clip to be made."""
+
+    prompt: str
+    seed: int
+    height: int
+    width: int
+
+    @property
+    def file_name(self) -> str:
+        """Readable, and different for each prompt and seed."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.prompt.lower()).strip("-")[:40].strip("-") or "clip"
+        return f"{words}-{sha256_hex(self.prompt.encode())[:8]}-{self.seed}.mp4"
+
+
+def check_prompt(prompt: str) -> str:
+    """Return the prompt without surrounding space. Raises `ConfigError` if it is empty or too long."""
+    text = prompt.strip()
+    if not text:
+        raise ConfigError("the prompt is empty", hint="describe the clip in a few words")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise ConfigError(f"the prompt has {len(text)} characters, at most {MAX_PROMPT_CHARACTERS} are read")
+    return text
+
+
+def state_clip(generator: Generator, request: ClipRequest) -> ClipStatement:
+    """Return what is stated of the clip that the request makes; its name is new each time."""
+    config = generator.trained.config
+    return ClipStatement(
+        title="Generated clip",
+        clip_urn=f"urn:uuid:{uuid.uuid4()}",
+        generated_at=utc_now(),
+        prompt_sha256=sha256_hex(request.prompt.encode()),
+        seed=request.seed,
+        num_steps=config.sampling_steps,
+        width=request.width,
+        height=request.height,
+        frame_rate=FRAME_RATE,
+        num_frames=config.num_frames,
+        model_name=generator.record.name,
+        model_urn=generator.record.urn,
+        snapshot_urn=generator.snapshot.urn,
+        snapshot_root=generator.snapshot.merkle_root,
+        is_promotable=generator.snapshot.is_promotable,
+    )
+
+
+def requested(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a clip's manifest says that follows from the request: model, prompt, seed, size and so on."""
+    facts = assertion_data(manifest, CLIP_LABEL) or {}
+    created = (assertion_data(manifest, ACTIONS_LABEL) or {}).get("actions", [{}])[0]
+    parameters = created.get("parameters", {})
+    # Clips from before it was written down do not say whether they are for research only; their snapshot does.
+    others = {"clipUrn", "generatedAt", PROMOTABLE_KEY}
+    return {key: value for key, value in facts.items() if key not in others} | {
+        key: value for key, value in parameters.items() if key.startswith("org.cleartitle.")
+    }

@@ -1,0 +1,77 @@
+"""A model that may be generated with: everything is checked when it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from db import artefacts
+from db.clock import utc_now
+from db.errors import ConfigError
+from db.project import Project
+from db.records import ModelRecord
+from governance.credentials.engine import Ingredient, ingredient_from_sidecar
+from governance.credentials.keys import SigningIdentity, load_signing_identity
+from governance.credentials.manifest import MODEL_INGREDIENT, MODEL_MEDIA_TYPE, model_data_types
+from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.snapshots.snapshot import Snapshot, open_snapshot
+from governance.snapshots.taint import require_promotable_ancestry
+from ingest.compute import choose_compute
+from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
+from training.weights import TrainedModel, load_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """An opened model, and who signs what it makes."""
+
+    record: ModelRecord
+    snapshot: Snapshot
+    trained: TrainedModel
+    ingredient: Ingredient
+    trust: TrustAnchors
+    identity: SigningIdentity
+
+
+def open_generator(project: Project, name: str) -> Generator:
+    """Open a model for generation.
+
+    Raises `ConfigError` for an unknown model, `RefusedError` if its snapshot or weights do not hold.
+    """
+    with project.session() as session:
+        record = artefacts.find_model(session, name)
+        names = ", ".join(model.name for model in artefacts.list_models(session)) or "none"
+    if record is None:
+        raise ConfigError(f"no model is called {name!r}; trained so far: {names}")
+    snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
+    weights = model_folder(project, name) / WEIGHTS_NAME
+    trust = load_trust_anchors(project.trust_anchors)
+    compute = choose_compute()
+    trained = load_weights(weights, device=str(compute.device), expected_sha256=record.weights_sha256)
+    ingredient = ingredient_from_sidecar(
+        weights,
+        weights.with_name(SIDECAR_NAME),
+        title=name,
+        label=MODEL_INGREDIENT,
+        data_types=model_data_types(trained.config.digest[:12]),
+        media_type=MODEL_MEDIA_TYPE,
+        trust=trust,
+    )
+    return Generator(
+        record=record,
+        snapshot=snapshot,
+        trained=trained,
+        ingredient=ingredient,
+        trust=trust,
+        identity=load_signing_identity(project.keys),
+    )
+
+
+def require_commercial_release(project: Project, generator: Generator) -> None:
+    """Refuse to generate for commercial release with what research footage went into.
+
+    Raises `RefusedError` if the model's snapshot, or one that footage of it comes from, is for research only or cannot
+    be read.
+    """
+    with project.session() as session:
+        outputs = artefacts.library_outputs(session)
+    require_promotable_ancestry(project, generator.record.snapshot_name, outputs)
