@@ -90,6 +90,12 @@ def count_stated(session: Session, kind: StatementKind, table_path: str) -> int:
     return session.scalar(select(func.count()).select_from(table).where(*where)) or 0
 
 
+def has_stated(session: Session, kind: StatementKind, table_path: str) -> bool:
+    """Return whether `table_path` ever stated a row of a kind, in force or not."""
+    table = SHAPES[kind].table
+    return session.scalar(select(table.c.id).where(table.c.table_path == table_path).limit(1)) is not None
+
+
 def statements_in_force(
     session: Session, kind: StatementKind, refs: Collection[str], *, except_paths: Collection[str] = ()
 ) -> dict[str, list[dict[str, Any]]]:

@@ -105,6 +105,9 @@ def _at_path(path: Path) -> PolicyFile:
 
 def read_limited(file: Traversable) -> bytes:
     """Return the bytes of a policy or test file, one more than allowed at most. Raises `PolicyError`."""
+    if isinstance(file, Path) and file.exists() and not file.is_file():
+        # Opening a pipe would wait for somebody to write into it.
+        raise PolicyError(f"{file}: the policy cannot be read: is not a file")
     try:
         with file.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)

@@ -27,7 +27,7 @@ from db.rights_evidence import (
     reject_rows,
     withdraw_missing,
 )
-from db.statements import StatementKind, asset_paths, count_stated, links_in_force
+from db.statements import StatementKind, asset_paths, count_stated, has_stated, links_in_force
 from db.suspended_filings import suspend_unread_filings
 from db.suspended_grants import suspend_unread
 from ingest.catalogue.contradictions import contradictions
@@ -146,13 +146,15 @@ def load_catalogue(
     `base` is the folder that paths are relative to, `replaces` are tables that this one takes the place of. What is
     `is_whole` states everything that its table states; the rest of it is withdrawn.
 
-    Raises `CatalogueError` if the catalogue lacks a sheet that it had.
+    Raises `CatalogueError` if the catalogue lacks a sheet that it had, if a rejected row may forbid something, or if
+    one of `replaces` never stated anything.
     """
     source = StatementSource(
         table_path=table_path, table_sha256=table_sha256, sheet="", recorded_at=utc_now()
     )
     try:
         with project.session() as session:
+            _check_replaced(session, replaces)
             begin_import(session)
             with open_files(lambda: asset_paths(session), base) as files:
                 own_paths = (table_path, *replaces)
@@ -166,6 +168,16 @@ def load_catalogue(
             return report
     except _DryRun as undone:
         return undone.report
+
+
+def _check_replaced(session: Session, replaces: Sequence[str]) -> None:
+    """Refuse a name that was written wrong: the catalogue that was meant would stay in force beside this one."""
+    for path in replaces:
+        if not any(has_stated(session, kind, path) for kind in StatementKind):
+            raise CatalogueError(
+                f"{path}: nothing on record comes from it, so nothing can take its place",
+                hint="--replaces takes the path that `cleartitle catalogue show REF` gives as the table",
+            )
 
 
 def _check_no_prohibition_lost(report: ImportReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ def write(folder: Path, name: str, policy: str = POLICY, cases: str | None = CAS
 
 
 SHIPPED = [file.name for file in list_policy_files()]
+
+
+def test_a_pipe_is_no_policy(tmp_path: Path) -> None:
+    """Opening it waited for ever for somebody to write."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(PolicyError, match="is not a file"):
+        find_policy(str(tmp_path / "pipe.yaml"))
 
 
 def test_the_shipped_policies() -> None:

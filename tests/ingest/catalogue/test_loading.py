@@ -368,6 +368,14 @@ def test_a_slip_lifts_no_prohibition(project: Project, sheets: Sheets, tmp_path:
     assert in_force(project, StatementKind.APPEARANCE, "X-1")
 
 
+def test_only_what_stated_something_can_be_replaced(project: Project, sheets: Sheets, tmp_path: Path) -> None:
+    """A path written wrong left the earlier catalogue in force beside the new one."""
+    folder = write_folder(tmp_path / "cat", sheets)
+    with pytest.raises(CatalogueError, match="nothing on record comes from it"):
+        load(project, folder, replaces=[tmp_path / "cats"])
+    assert not in_force(project, StatementKind.PARTY, "P-sea")
+
+
 @pytest.mark.parametrize(
     ("sheet", "changes"),
     [
