@@ -65,6 +65,7 @@ _COMMANDS = {
     ),
     "train": ("training.commands", "train", "Train the reference model on one snapshot and nothing else."),
     "generate": ("training.commands", "generate", "Write clips, each with its Content Credentials."),
+    "training": ("training.proof.commands", "training", "Check what a training run proves."),
     "verify": ("governance.credentials.commands", "verify", "Lead a clip back to its licences, offline."),
     "demo": ("training.commands", "demo", "The whole chain on real footage."),
 }

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 FORMAT = "cleartitle-checkpoint/1"
-# The one before the newest is the way back when the newest turns out damaged.
-_NUM_KEPT = 2
+_MAX_KEPT = 16
+"""The one before the newest is the way back when the newest turns out damaged; from the others, an auditor replays."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write both files durably, remove all but the newest two checkpoints, and return the JSON's path.
+    """Write both files durably, thin out older checkpoints, and return the JSON's path.
 
     Raises `OSError` if they cannot be written; the checkpoints that stood before then still stand.
     """
@@ -60,10 +60,25 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 def _remove_old(folder: Path) -> None:
     """Remove older checkpoints, and what a process that was killed while writing left behind."""
-    kept = {path.stem for path in checkpoint_paths(folder)[:_NUM_KEPT]}
+    kept = {path.stem for path in _spread(checkpoint_paths(folder))}
     for path in [*folder.glob("step-*"), *folder.glob(".step-*")]:
         if path.stem not in kept:
             path.unlink()
+
+
+def _spread(newest_first: list[Path]) -> list[Path]:
+    """Return the newest two and the oldest, and of those between as many as may be kept, evenly over the steps."""
+    kept = list(newest_first)
+    while len(kept) > _MAX_KEPT:
+        steps = [step_of(path) for path in kept]
+        gaps = {place: steps[place - 1] - steps[place + 1] for place in range(2, len(kept) - 1)}
+        del kept[min(gaps, key=lambda place: (gaps[place], place))]
+    return kept
+
+
+def step_of(path: Path) -> int:
+    """Return the number of steps after which a checkpoint was written."""
+    return int(path.stem.removeprefix("step-"))
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:

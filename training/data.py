@@ -75,7 +75,7 @@ class ClearedClips(Dataset[ClearedSample]):
         self.snapshot = snapshot
         self.permit = permit
         self.config = config
-        self.spans: tuple[ClearedSpan, ...] = tuple(sorted(snapshot.clips, key=_reading_order))
+        self.spans: tuple[ClearedSpan, ...] = tuple(sorted(snapshot.clips, key=reading_order))
         self._clock = clock
         self.frame_cache = FrameCache(cache_folder, config)
         self._open_asset = _OpenAsset()
@@ -249,7 +249,8 @@ def decoder_versions() -> dict[str, str]:
     return {"av": av.__version__, **libraries}
 
 
-def _reading_order(span: ClearedSpan) -> tuple[str, Fraction, str]:
+def reading_order(span: ClearedSpan) -> tuple[str, Fraction, str]:
+    """Return the key by which the clips of a snapshot are ordered: by asset, place in it, and name."""
     return span.asset_sha256, span.start_pts * span.time_base, span.clip_id
 
 

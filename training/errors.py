@@ -15,3 +15,7 @@ class TrainingConfigError(ConfigError):
 
 class CheckpointError(RefusedError):
     """A checkpoint or weights file does not match its record."""
+
+
+class ProofError(RefusedError):
+    """What a run left behind does not prove what it should: a signature, a ledger or a head does not hold."""

@@ -29,14 +29,17 @@ from governance.credentials.manifest import (
 )
 from governance.credentials.statements import ModelStatement
 from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.errors import SnapshotError
 from governance.snapshots.permits import RunPermit, issue_permit
-from governance.snapshots.snapshot import Snapshot, open_snapshot
+from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
 from governance.version import VERSION
 from ingest.compute import choose_compute
 from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.model import ARCHITECTURE
+from training.proof.intent import declare_intent, keep_permit
+from training.proof.ledger import Ledger
 from training.run import TrainingRun
 
 WEIGHTS_NAME = "model.safetensors"
@@ -105,10 +108,12 @@ def begin_run(
         public_key=load_permit_public_key(project.keys),
         cache_folder=project.decoded / run_id,
     )
+    device = str(choose_compute().device)
     run = prepare(
         clips,
         project.runs / run_id,
-        device=str(choose_compute().device),
+        ledger=_open_ledger(project, run_id, snapshot, config, permit, device),
+        device=device,
         on_progress=lambda _number: on_clip(1),
     )
     return LicensedRun(name=name, run_id=run_id, snapshot=snapshot, config=config, run=run)
@@ -117,10 +122,15 @@ def begin_run(
 def complete_run(
     project: Project, licensed: LicensedRun, *, on_step: Callable[[StepReport], None]
 ) -> LicensedModel:
-    """Take the steps that are left, then sign the weights and put them on record."""
+    """Take the steps that are left, then sign the weights and put them on record.
+
+    Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile.
+    """
     with contextlib.closing(train_steps(licensed.run)) as steps:
         for report in steps:
             on_step(report)
+            if licensed.run.saved_step == licensed.run.step:
+                _require_not_recalled(project, licensed)
     finished = finish(licensed.run, model_folder(project, licensed.name))
     # What was recalled or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
@@ -128,6 +138,15 @@ def complete_run(
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
+
+
+def _require_not_recalled(project: Project, licensed: LicensedRun) -> None:
+    """Stop a run whose footage was withdrawn meanwhile. Raises `SnapshotError`."""
+    reason = find_record(project, licensed.snapshot.name).recall_reason
+    if reason is not None:
+        raise SnapshotError(
+            f"snapshot {licensed.snapshot.name} was recalled: {reason}; the run stops after {licensed.run.step} steps"
+        )
 
 
 def _known_model(project: Project, name: str, run_id: str) -> ModelRecord | None:
@@ -156,6 +175,18 @@ def _permit(project: Project, snapshot: Snapshot, config: TrainingConfig) -> Run
         now=utc_now(),
         key=load_permit_key(project.keys),
     )
+
+
+def _open_ledger(
+    project: Project, run_id: str, snapshot: Snapshot, config: TrainingConfig, permit: RunPermit, device: str
+) -> Ledger:
+    """Declare what the run is going to do, keep its permit for those who check it, and open its ledger."""
+    folder, key = project.runs / run_id, load_permit_key(project.keys)
+    intent = declare_intent(
+        folder, run_id=run_id, snapshot=snapshot, config=config, permit=permit, device=device, key=key
+    )
+    keep_permit(folder, permit)
+    return Ledger(folder, intent_sha256=intent.sha256, key=key)
 
 
 def _record_start(

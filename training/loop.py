@@ -1,7 +1,7 @@
 """The training loop: `prepare` a run, walk through `train_steps`, then `finish` it.
 
     clips = ClearedClips(snapshot, permit, config=config, public_key=key, cache_folder=folder / "frames")
-    run = prepare(clips, folder, device="cpu")
+    run = prepare(clips, folder, ledger=ledger, device="cpu")
     with contextlib.closing(train_steps(run)) as steps:
         for report in steps:
             ...                         # draw the bar
@@ -101,6 +101,7 @@ def finish(run: TrainingRun, folder: Path) -> FinishedRun:
     trained = trained_model(run)
     weights_path = folder / "model.safetensors"
     weights_sha256 = save_weights(weights_path, trained)
+    run.ledger.note_weights(weights_sha256, run.step)
     loss_curve_path = folder / "loss.png"
     draw_loss_curve(loss_curve_path, run.losses, title=f"Training on snapshot {run.clips.snapshot.name}")
     contact_sheet_path = folder / "samples.png"
@@ -162,6 +163,7 @@ def _take_step(run: TrainingRun) -> StepReport:
     run.exposures.note_step(run.step, indices)
     for index, sample in zip(indices, samples, strict=True):
         run.exposures.note_frames(index, sample["frames_sha256"])
+    run.ledger.note_step(run.step, indices, [sample["frames_sha256"] for sample in samples])
     run.losses.append(value)
     run.step += 1
     run.is_between_steps = True

@@ -15,14 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from db.canonical import digest_of
 from training.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
 from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.errors import CheckpointError
 from training.exposure import ExposureTable
 from training.model import VideoDiT, build_model
+from training.proof.ledger import Ledger
 from training.randomness import generator_for, run_seed
-from training.tensor_file import named_under, tensors_under
+from training.tensor_file import named_under, tensors_digest, tensors_under
 from training.tokenizer import PcaTokenizer, fit_tokenizer
 from training.vocabulary import Vocabulary, build_vocabulary
 from training.weights import model_from_tensors, tokenizer_from_tensors, tokenizer_tensors
@@ -49,6 +51,7 @@ class TrainingRun:
     """Exponential moving average of `model`; the weights that sample."""
     optimizer: torch.optim.AdamW
     exposures: ExposureTable
+    ledger: Ledger
     permits: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Permits the run has had, each with the step it began at; a resumed run may have several."""
     step: int = 0
@@ -69,21 +72,23 @@ def prepare(
     clips: ClearedClips,
     folder: Path,
     *,
+    ledger: Ledger,
     device: str,
     on_progress: Callable[[int], None] = _ignore_progress,
 ) -> TrainingRun:
     """Begin a run in `folder`, or take up the one whose newest intact checkpoint lies there.
 
-    A new run reads up to `config.tokenizer_clips` clips to fit the tokenizer; `on_progress` gets their
-    number.
-    Raises `CheckpointError` if the checkpoint is of another snapshot or configuration, or none is intact.
+    Whatever the run consumes goes into `ledger`, which was just opened. A new run reads up to `config.tokenizer_clips`
+    clips to fit the tokenizer; `on_progress` gets their number.
+    Raises `CheckpointError` if the checkpoint is of another snapshot or configuration, or none is intact,
+    `ProofError` if the ledger does not hold what led to the checkpoint.
     """
-    checkpoint = load_newest_checkpoint(folder)
+    checkpoint, permit = load_newest_checkpoint(folder), clips.permit
+    ledger.note_permit(digest_of(permit.document()), 0 if checkpoint is None else checkpoint.step)
     if checkpoint is None:
-        run = _begin(clips, folder, device, on_progress)
+        run = _begin(clips, folder, ledger, device, on_progress)
     else:
-        run = _take_up(clips, folder, device, checkpoint)
-    permit = clips.permit
+        run = _take_up(clips, folder, ledger, device, checkpoint)
     if not run.permits or run.permits[-1]["permit_id"] != permit.permit_id:
         run.permits.append(
             {"code_version": permit.code_version, "from_step": run.step, "permit_id": permit.permit_id}
@@ -112,12 +117,16 @@ def save_run(run: TrainingRun) -> Path:
         **named_under(run.exposures.tensors(), "exposure"),
         "losses": torch.tensor(run.losses, dtype=torch.float64),
     }
+    # Signed for before it is there: killed in between, the run comes by here again and must reach the same state.
+    run.ledger.note_checkpoint(run.step, tensors_digest(tensors))
     path = save_checkpoint(run.folder, Checkpoint(step=run.step, state=state, tensors=tensors))
     run.saved_step = run.step
     return path
 
 
-def _begin(clips: ClearedClips, folder: Path, device: str, on_progress: Callable[[int], None]) -> TrainingRun:
+def _begin(
+    clips: ClearedClips, folder: Path, ledger: Ledger, device: str, on_progress: Callable[[int], None]
+) -> TrainingRun:
     config = clips.config
     exposures = ExposureTable(len(clips))
     tokenizer = fit_tokenizer(
@@ -126,6 +135,7 @@ def _begin(clips: ClearedClips, folder: Path, device: str, on_progress: Callable
         patch_shape=(config.patch_frames, config.patch_height, config.patch_width),
         num_components=config.num_components,
     ).to(device)
+    _note_fitting(ledger, exposures)
     vocabulary = build_vocabulary(span.caption for span in clips.spans)
     seed = run_seed(clips.snapshot.merkle_root, config)
     model = build_model(
@@ -143,7 +153,13 @@ def _begin(clips: ClearedClips, folder: Path, device: str, on_progress: Callable
         averaged=copy.deepcopy(model).requires_grad_(False),
         optimizer=_build_optimizer(model, config),
         exposures=exposures,
+        ledger=ledger,
     )
+
+
+def _note_fitting(ledger: Ledger, exposures: ExposureTable) -> None:
+    digests = exposures.frames_digests()
+    ledger.note_fitting(list(digests), list(digests.values()))
 
 
 def _frames_for_fitting(
@@ -155,9 +171,12 @@ def _frames_for_fitting(
         on_progress(number)
 
 
-def _take_up(clips: ClearedClips, folder: Path, device: str, checkpoint: Checkpoint) -> TrainingRun:
+def _take_up(
+    clips: ClearedClips, folder: Path, ledger: Ledger, device: str, checkpoint: Checkpoint
+) -> TrainingRun:
     config, state, tensors = clips.config, checkpoint.state, checkpoint.tensors
     _check_same_run(clips, folder, state)
+    ledger.skip_to(checkpoint.step)
     tokenizer = tokenizer_from_tensors(tensors_under(tensors, "tokenizer"), config).to(device)
     vocabulary = Vocabulary(tuple(state["vocabulary"]))
 
@@ -184,6 +203,7 @@ def _take_up(clips: ClearedClips, folder: Path, device: str, checkpoint: Checkpo
         averaged=rebuilt("averaged").requires_grad_(False),
         optimizer=optimizer,
         exposures=exposures,
+        ledger=ledger,
         permits=list(state["permits"]),
         step=checkpoint.step,
         saved_step=checkpoint.step,

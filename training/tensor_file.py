@@ -7,6 +7,7 @@ bytes).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,18 @@ def pack_tensors(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> by
 
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return save(on_cpu, metadata={METADATA_KEY: canonical_json(dict(record)).decode()})
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a SHA-256 over names, types, shapes and values of `tensors`, whatever device they are on."""
+    import torch
+
+    whole = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        content = tensor.detach().cpu().contiguous()
+        whole.update(f"{name} {content.dtype} {list(content.shape)}\n".encode())
+        whole.update(content.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def unpack_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -25,6 +25,32 @@ def _node_digest(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE_PREFIX + left + right).digest()
 
 
+class MerkleAccumulator:
+    """A tree that grows: its root over the leaves so far, in memory that grows with the logarithm of their number."""
+
+    def __init__(self) -> None:
+        # Complete subtrees met so far as (height, digest), the largest first: the digits of a binary counter.
+        self._peaks: list[tuple[int, bytes]] = []
+        self.num_leaves = 0
+
+    def append(self, leaf: bytes) -> None:
+        """Add a leaf behind the others."""
+        height, digest = 0, leaf_digest(leaf)
+        while self._peaks and self._peaks[-1][0] == height:
+            digest = _node_digest(self._peaks.pop()[1], digest)
+            height += 1
+        self._peaks.append((height, digest))
+        self.num_leaves += 1
+
+    def root(self) -> str:
+        """Return the root over the leaves so far, as 64 lower-case hex digits. There must be one."""
+        assert self._peaks, "a tree without leaves has no root here"
+        *rest, (_, digest) = self._peaks
+        for _, peak in reversed(rest):
+            digest = _node_digest(peak, digest)
+        return digest.hex()
+
+
 def merkle_root(leaves: Iterable[bytes]) -> str:
     """Return the root over `leaves`, in their order, as 64 lower-case hex digits.
 
@@ -32,22 +58,14 @@ def merkle_root(leaves: Iterable[bytes]) -> str:
 
     Raises `SnapshotError` for an empty tree: RFC 6962 gives it a root, but an empty snapshot does not train.
     """
-    # Complete subtrees met so far as (height, digest), the largest first: the digits of a binary counter.
-    peaks: list[tuple[int, bytes]] = []
+    tree = MerkleAccumulator()
     for leaf in leaves:
-        height, digest = 0, leaf_digest(leaf)
-        while peaks and peaks[-1][0] == height:
-            digest = _node_digest(peaks.pop()[1], digest)
-            height += 1
-        peaks.append((height, digest))
-    if not peaks:
+        tree.append(leaf)
+    if not tree.num_leaves:
         raise SnapshotError(
             "a Merkle tree needs at least one leaf: nothing was cleared, so nothing can be sealed"
         )
-    digest = peaks.pop()[1]
-    while peaks:
-        digest = _node_digest(peaks.pop()[1], digest)
-    return digest.hex()
+    return tree.root()
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[str, ...]:

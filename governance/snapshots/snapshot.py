@@ -117,7 +117,7 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
         purpose=document["purpose"],
         is_promotable=states_promotable(document),
         expires_at=expires_at,
-        clips=tuple(_span(leaf, document["grants"]) for leaf in document["leaves"]),
+        clips=stated_spans(document),
         sources=MappingProxyType(_locate(project, document)),  # 6
         document_path=folder / DOCUMENT_NAME,
         sidecar_path=folder / SIDECAR_NAME,
@@ -189,6 +189,11 @@ def _check_record(record: SnapshotRecord, document: Mapping[str, Any]) -> None:
             raise SnapshotError(
                 f"snapshot {record.name}: its record was altered: {what} is {recorded}, sealed was {stated}"
             )
+
+
+def stated_spans(document: Mapping[str, Any]) -> tuple[ClearedSpan, ...]:
+    """Return the clips of a snapshot document that was verified."""
+    return tuple(_span(leaf, document["grants"]) for leaf in document["leaves"])
 
 
 def _span(leaf: Mapping[str, Any], grants: Mapping[str, Mapping[str, Any]]) -> ClearedSpan:

@@ -18,6 +18,7 @@ from governance.snapshots.snapshot import ClearedSpan, Snapshot
 from tests.media import flat_scene, moving_scene, write_video
 from training.config import TrainingConfig
 from training.data import ClearedClips
+from training.proof.ledger import Ledger
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -112,6 +113,11 @@ def make_snapshot(footage: Footage, *, expires_at: dt.datetime | None = None) ->
 def make_permit(snapshot: Snapshot, config: TrainingConfig = TINY) -> RunPermit:
     """Return a permit signed with `KEY` for one run from `NOW` on."""
     return issue_permit(snapshot, config_digest=config.digest, code_version="0", now=NOW, key=KEY)
+
+
+def open_ledger(folder: Path) -> Ledger:
+    """Open or begin the ledger of a run in `folder`."""
+    return Ledger(folder, intent_sha256="0" * 64, key=KEY)
 
 
 def open_clips(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from training.checkpoint import (
     load_checkpoint,
     load_newest_checkpoint,
     save_checkpoint,
+    step_of,
 )
 from training.errors import CheckpointError
 
@@ -41,16 +43,16 @@ def test_equal_checkpoints_are_equal_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_only_the_newest_two_are_kept_and_leftovers_removed(tmp_path: Path) -> None:
+def test_old_ones_are_thinned_out_and_leftovers_removed(tmp_path: Path) -> None:
     (tmp_path / ".step-00000001.abc.safetensors").write_bytes(b"half")
     (tmp_path / "step-00000001.safetensors").write_bytes(b"without its JSON")
-    _folder_with(tmp_path, 2, 4, 6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "step-00000004.json",
-        "step-00000004.safetensors",
-        "step-00000006.json",
-        "step-00000006.safetensors",
-    ]
+    _folder_with(tmp_path, *range(2, 122, 2))
+    steps = [step_of(path) for path in checkpoint_paths(tmp_path)]
+    assert len(steps) == 16
+    assert steps[:2] == [120, 118]
+    assert steps[-1] == 2
+    assert max(later - earlier for later, earlier in itertools.pairwise(steps)) <= 16
+    assert len(list(tmp_path.iterdir())) == 32
 
 
 def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:

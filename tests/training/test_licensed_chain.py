@@ -189,6 +189,7 @@ def test_a_recall_during_training_stops_the_signing(tmp_path: Path) -> None:
         artefacts.recall_snapshot(session, find_record(project, "spring").id, "spring", "licence withdrawn")
     with pytest.raises(SnapshotError, match="licence withdrawn"):
         complete_run(project, begun, on_step=lambda _r: None)
+    assert begun.run.step == CONFIG.checkpoint_every, "it stops at the first checkpoint after the recall"
     assert not list(project.models.rglob("*.c2pa"))
 
 

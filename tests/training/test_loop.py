@@ -10,7 +10,7 @@ import torch
 
 from governance.snapshots.snapshot import Snapshot
 from tests.media import flip_byte
-from tests.training.cleared_footage import TINY, Footage, make_snapshot, open_clips
+from tests.training.cleared_footage import TINY, Footage, make_snapshot, open_clips, open_ledger
 from training import loop
 from training.checkpoint import load_newest_checkpoint
 from training.config import TrainingConfig
@@ -22,7 +22,7 @@ from training.run import TrainingRun
 
 def _prepared(snapshot: Snapshot, folder: Path, config: TrainingConfig = TINY) -> TrainingRun:
     clips = open_clips(snapshot, folder / "frames", config=config)
-    return prepare(clips, folder / "checkpoints", device="cpu")
+    return prepare(clips, folder / "checkpoints", ledger=open_ledger(folder / "checkpoints"), device="cpu")
 
 
 def _stopped_after(snapshot: Snapshot, folder: Path, num_steps: int) -> TrainingRun:
@@ -168,7 +168,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 
 def test_fitting_reports_progress(snapshot: Snapshot, tmp_path: Path) -> None:
     seen: list[int] = []
-    prepare(open_clips(snapshot, tmp_path / "frames"), tmp_path, device="cpu", on_progress=seen.append)
+    clips, ledger = open_clips(snapshot, tmp_path / "frames"), open_ledger(tmp_path)
+    prepare(clips, tmp_path, ledger=ledger, device="cpu", on_progress=seen.append)
     assert seen == [1, 2, 3, 4, 5]
 
 

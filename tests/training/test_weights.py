@@ -10,7 +10,7 @@ import torch
 
 from governance.snapshots.snapshot import Snapshot
 from tests.media import flip_byte
-from tests.training.cleared_footage import TINY, open_clips
+from tests.training.cleared_footage import TINY, open_clips, open_ledger
 from training.errors import CheckpointError
 from training.loop import prepare, train_steps, trained_model
 from training.sample import draw_clip, draw_clips
@@ -21,7 +21,8 @@ from training.weights import TrainedModel, load_weights, save_weights
 @pytest.fixture
 def trained(snapshot: Snapshot, tmp_path: Path) -> TrainedModel:
     """A model after a few steps."""
-    run = prepare(open_clips(snapshot, tmp_path / "frames"), tmp_path / "checkpoints", device="cpu")
+    clips, ledger = open_clips(snapshot, tmp_path / "frames"), open_ledger(tmp_path / "checkpoints")
+    run = prepare(clips, tmp_path / "checkpoints", ledger=ledger, device="cpu")
     list(train_steps(run))
     return trained_model(run)
 

@@ -1,0 +1,50 @@
+"""What an audit of a run found."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Level(enum.StrEnum):
+    """How deep a check goes."""
+
+    L0 = "L0"
+    """Signatures and roots."""
+    L1 = "L1"
+    """Order and clearance."""
+    L2 = "L2"
+    """Replay."""
+
+
+class Standing(enum.StrEnum):
+    """What a check showed."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofFinding:
+    """The outcome of one check. `code` is dotted and stable."""
+
+    level: Level
+    code: str
+    standing: Standing
+    detail: str
+
+
+def holds(level: Level, code: str, detail: str) -> ProofFinding:
+    """Return that a check went well."""
+    return ProofFinding(level=level, code=code, standing=Standing.HOLDS, detail=detail)
+
+
+def fails(level: Level, code: str, detail: str) -> ProofFinding:
+    """Return that a check showed something wrong."""
+    return ProofFinding(level=level, code=code, standing=Standing.FAILS, detail=detail)
+
+
+def not_checked(level: Level, code: str, detail: str) -> ProofFinding:
+    """Return that something could not be checked, and why."""
+    return ProofFinding(level=level, code=code, standing=Standing.NOT_CHECKED, detail=detail)

@@ -1,0 +1,112 @@
+"""The run's intent: what it is going to read and do, signed before the first step.
+
+Sample order, initial weights and noise are functions of snapshot root and configuration alone (`training.randomness`),
+so nothing that the intent leaves open could steer the run. The nonce tells two runs with the same intent apart; it
+decides no number, so that the same run can be repeated bit for bit elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from db.canonical import canonical_json, digest_of, sha256_hex
+from db.clock import rfc3339, utc_now
+from db.files import write_durably
+from governance.snapshots.permits import RunPermit
+from governance.snapshots.snapshot import Snapshot
+from training.config import TrainingConfig
+from training.errors import ProofError
+from training.proof.environment import code_digest, environment
+from training.proof.signatures import check_signature, signed
+
+FORMAT = "cleartitle.run-intent/1"
+INTENT_NAME = "intent.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIntent:
+    """A signed intent as it lies in the run's folder."""
+
+    document: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the whole document; the first leaf of the ledger names it."""
+        return sha256_hex(canonical_json(dict(self.document)))
+
+
+def declare_intent(
+    folder: Path,
+    *,
+    run_id: str,
+    snapshot: Snapshot,
+    config: TrainingConfig,
+    permit: RunPermit,
+    device: str,
+    key: ed25519.Ed25519PrivateKey,
+) -> RunIntent:
+    """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
+
+    Raises `ProofError` if the intent there is of another snapshot or configuration, or was changed.
+    """
+    path = folder / INTENT_NAME
+    if path.exists():
+        intent = read_intent(path, key.public_key())
+        _check_same(intent, snapshot, config, path)
+        return intent
+    content = {
+        "format": FORMAT,
+        "run_id": run_id,
+        "snapshot": {"name": snapshot.name, "urn": snapshot.urn, "merkle_root": snapshot.merkle_root},
+        "policy": {"name": snapshot.policy_name, "digest": snapshot.policy_digest},
+        "purpose": snapshot.purpose,
+        "config": config.to_dict(),
+        "config_digest": config.digest,
+        "permit": permit.document(),
+        "code_digest": code_digest(),
+        "environment": environment(device),
+        "nonce": secrets.token_hex(16),
+        "declared_at": rfc3339(utc_now()),
+    }
+    document = signed(content, key)
+    write_durably(path, canonical_json(document))
+    return RunIntent(document=document)
+
+
+def keep_permit(folder: Path, permit: RunPermit) -> None:
+    """Keep a permit beside the ledger, which names it by its digest."""
+    document = permit.document()
+    write_durably(permit_path(folder, digest_of(document)), canonical_json(document))
+
+
+def permit_path(folder: Path, sha256: str) -> Path:
+    """Return where the permit with this digest is kept."""
+    return folder / "permits" / f"{sha256}.json"
+
+
+def read_intent(path: Path, key: ed25519.Ed25519PublicKey) -> RunIntent:
+    """Read an intent. Raises `ProofError` if it is missing, malformed, or not signed with `key`."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise ProofError(f"{path}: the intent of the run cannot be read: {exc}") from exc
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ProofError(f"{path}: not an intent of the format {FORMAT}")
+    check_signature(document, key, subject=str(path))
+    return RunIntent(document=document)
+
+
+def _check_same(intent: RunIntent, snapshot: Snapshot, config: TrainingConfig, path: Path) -> None:
+    stated = (intent.document["snapshot"]["merkle_root"], intent.document["config_digest"])
+    if stated != (snapshot.merkle_root, config.digest):
+        raise ProofError(
+            f"{path}: the run was declared for another snapshot or configuration",
+            hint=f"remove {path.parent} to begin a new run",
+        )
