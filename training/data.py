@@ -92,7 +92,7 @@ class ClearedClips(Dataset[ClearedSample]):
         has run out; `MediaError` if the source cannot be read or decoded.
         """
         span = self.spans[index]
-        self._check_time(span)
+        self.require_in_time(span)
         frames_TCHW, frames_sha256 = self.frame_cache.get(span, lambda: self._decode(span))
         return {
             "clip_id": span.clip_id,
@@ -119,7 +119,8 @@ class ClearedClips(Dataset[ClearedSample]):
         """Let go of the private copy of the asset read last."""
         self._open_asset.close()
 
-    def _check_time(self, span: ClearedSpan) -> None:
+    def require_in_time(self, span: ClearedSpan) -> None:
+        """Raise `NotCleared`, naming the clip, if the permit or the snapshot has run out."""
         now = self._clock()
         permit = self.permit
         if now >= permit.not_after:

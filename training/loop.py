@@ -23,13 +23,12 @@ import torch
 from torch import Tensor
 
 from training.config import TrainingConfig
-from training.data import ClearedSample
 from training.errors import CheckpointError, TrainingConfigError
 from training.exposure import Exposure
 from training.flow import draw_times, flow_loss
 from training.plots import draw_contact_sheet, draw_loss_curve
 from training.randomness import batch_indices, generator_for
-from training.run import TrainingRun, prepare, save_run
+from training.run import TokenisedClip, TrainingRun, prepare, save_run
 from training.sample import draw_clips
 from training.vocabulary import PADDING_ID
 from training.weights import TrainedModel, save_weights
@@ -149,7 +148,7 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 def _take_step(run: TrainingRun) -> StepReport:
     config = run.config
     indices = batch_indices(run.seed, run.step, num_clips=len(run.clips), batch_size=config.batch_size)
-    samples = [run.clips[index] for index in indices]
+    samples = [_tokenised(run, index) for index in indices]
     loss = _batch_loss(run, samples)
     value = loss.item()
     if not math.isfinite(value):
@@ -162,22 +161,22 @@ def _take_step(run: TrainingRun) -> StepReport:
     _update(run, loss, rate)
     run.exposures.note_step(run.step, indices)
     for index, sample in zip(indices, samples, strict=True):
-        run.exposures.note_frames(index, sample["frames_sha256"])
-    run.ledger.note_step(run.step, indices, [sample["frames_sha256"] for sample in samples])
+        run.exposures.note_frames(index, sample.frames_sha256)
+    run.ledger.note_step(run.step, indices, [sample.frames_sha256 for sample in samples])
     run.losses.append(value)
     run.step += 1
     run.is_between_steps = True
-    clip_ids = tuple(sample["clip_id"] for sample in samples)
+    clip_ids = tuple(sample.clip_id for sample in samples)
     return StepReport(step=run.step, loss=value, learning_rate=rate, clip_ids=clip_ids)
 
 
-def _batch_loss(run: TrainingRun, samples: list[ClearedSample]) -> Tensor:
+def _batch_loss(run: TrainingRun, samples: list[TokenisedClip]) -> Tensor:
     """Compute the loss of one batch; random draws are made on the CPU, the same for every device."""
     generator = generator_for(run.seed, "step", run.step)
-    tokens_BNK = torch.stack([_tokens(run, sample) for sample in samples])
+    tokens_BNK = torch.stack([sample.tokens_NK for sample in samples])
     time_B = draw_times(len(samples), generator)
     noise_BNK = torch.randn(tokens_BNK.shape, generator=generator)
-    words_BL = _words(run, [sample["caption"] for sample in samples], generator)
+    words_BL = _words(run, [sample.caption for sample in samples], generator)
     return flow_loss(
         run.model,
         tokens_BNK,
@@ -187,14 +186,25 @@ def _batch_loss(run: TrainingRun, samples: list[ClearedSample]) -> Tensor:
     )
 
 
-def _tokens(run: TrainingRun, sample: ClearedSample) -> Tensor:
-    """Return the tokens NK of a sample, remembered by the digest of the frames that were just checked."""
-    memory, key = run.token_memory, sample["frames_sha256"]
-    if key not in memory:
-        memory[key] = run.tokenizer.encode(sample["frames_TCHW"])
-        if len(memory) > _TOKEN_MEMORY_CLIPS:
-            memory.popitem(last=False)
-    return memory[key]
+def _tokenised(run: TrainingRun, index: int) -> TokenisedClip:
+    """Return clip `index`, read and checked, or remembered from when that was done in this process.
+
+    Raises `NotCleared` as reading it does, if permit or snapshot has run out also for what is remembered.
+    """
+    memory, span = run.token_memory, run.clips.spans[index]
+    if span.clip_id in memory:
+        run.clips.require_in_time(span)
+        return memory[span.clip_id]
+    sample = run.clips[index]
+    clip = memory[span.clip_id] = TokenisedClip(
+        clip_id=span.clip_id,
+        caption=sample["caption"],
+        frames_sha256=sample["frames_sha256"],
+        tokens_NK=run.tokenizer.encode(sample["frames_TCHW"]),
+    )
+    if len(memory) > _TOKEN_MEMORY_CLIPS:
+        memory.popitem(last=False)
+    return clip
 
 
 def _words(run: TrainingRun, captions: list[str], generator: torch.Generator) -> Tensor:

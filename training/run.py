@@ -36,6 +36,17 @@ def _ignore_progress(num_clips: int) -> None:
     """Stand in for a caller who shows no progress."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TokenisedClip:
+    """A clip as a step consumes it: read, checked and tokenised in this process."""
+
+    clip_id: str
+    caption: str
+    frames_sha256: str
+    """Of the frames that the tokens were made from."""
+    tokens_NK: Tensor
+
+
 @dataclasses.dataclass(kw_only=True)
 class TrainingRun:
     """A run in progress. `step` counts finished steps; the other fields belong to that step."""
@@ -59,8 +70,8 @@ class TrainingRun:
     losses: list[float] = dataclasses.field(default_factory=list)
     is_between_steps: bool = True
     """False while parameters are being changed, when the run cannot be saved."""
-    token_memory: OrderedDict[str, Tensor] = dataclasses.field(default_factory=OrderedDict)
-    """Tokens NK of clips met lately, by the digest of their frames."""
+    token_memory: OrderedDict[str, TokenisedClip] = dataclasses.field(default_factory=OrderedDict)
+    """Clips met lately, by name."""
 
     @property
     def config(self) -> TrainingConfig:
