@@ -38,6 +38,8 @@ from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.model import ARCHITECTURE
+from training.papers.files import write_papers
+from training.papers.record import gather
 from training.proof.intent import declare_intent, keep_permit
 from training.proof.ledger import Ledger
 from training.run import TrainingRun
@@ -134,6 +136,7 @@ def complete_run(
     finished = finish(licensed.run, model_folder(project, licensed.name))
     # What was recalled or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
+    _write_papers(project, licensed, finished)
     _sign(project, licensed.snapshot, finished, _statement(licensed, finished))
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
@@ -221,6 +224,18 @@ def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
         snapshot_root=snapshot.merkle_root,
         is_promotable=snapshot.is_promotable,
     )
+
+
+def _write_papers(project: Project, licensed: LicensedRun, finished: FinishedRun) -> None:
+    papers = gather(
+        name=licensed.name,
+        urn=model_urn(finished.weights_sha256),
+        run_folder=licensed.run.folder,
+        document_path=licensed.snapshot.document_path,
+        is_promotable=licensed.snapshot.is_promotable,
+        finished=finished,
+    )
+    write_papers(finished.weights_path.parent, papers, load_permit_key(project.keys))
 
 
 def _sign(project: Project, snapshot: Snapshot, finished: FinishedRun, statement: ModelStatement) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from db.canonical import sha256_hex
 from governance.snapshots.merkle import MerkleAccumulator
 from training.checkpoint import checkpoint_paths, load_checkpoint
 from training.errors import CheckpointError, ProofError
-from training.proof.evidence import RunEvidence
+from training.papers.attestation import ATTESTATION_NAME, open_envelope
+from training.proof.evidence import RunEvidence, read_json
 from training.proof.findings import Level, ProofFinding, Standing, fails, holds, not_checked
 from training.proof.ledger import Leaf, encode_leaf, read_heads, read_leaves
 from training.proof.signatures import check_signature
@@ -112,6 +114,25 @@ def _check_weights(run: RunEvidence) -> Iterator[ProofFinding]:
         return
     yield holds(Level.L0, "weights.digest", f"sha256 {found[:16]}, as signed in the ledger")
     yield _check_origin(run, data)
+    yield _check_attestation(run, run.weights.with_name(ATTESTATION_NAME), found)
+
+
+def _check_attestation(run: RunEvidence, path: Path, weights_sha256: str) -> ProofFinding:
+    """Check that the attestation is signed and speaks of these weights, this snapshot and this ledger."""
+    if not path.exists():
+        return not_checked(Level.L0, "attestation", f"{path.name} is not there")
+    try:
+        statement = open_envelope(read_json(path), run.key, subject=str(path))
+        stated = (
+            statement["subject"][0]["digest"]["sha256"],
+            statement["predicate"]["buildDefinition"]["externalParameters"]["snapshot"],
+            statement["predicate"]["runDetails"]["byproducts"][0]["digest"]["sha256"],
+        )
+    except (ProofError, KeyError, IndexError, TypeError) as exc:
+        return fails(Level.L0, "attestation", f"{path.name}: {exc}")
+    if stated != (weights_sha256, run.intent.document["snapshot"], read_heads(run.heads)[-1]["root"]):
+        return fails(Level.L0, "attestation", f"{path.name}: speaks of another model, snapshot or ledger")
+    return holds(Level.L0, "attestation", "in-toto statement with SLSA provenance, signed")
 
 
 def _check_origin(run: RunEvidence, data: bytes) -> ProofFinding:

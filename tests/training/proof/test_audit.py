@@ -78,7 +78,7 @@ def test_a_run_that_went_well_holds_at_every_level(project: Project) -> None:
     findings = audited(project)
     assert {item.standing for item in findings} == {Standing.HOLDS}, findings
     assert {item.code for item in findings} == {
-        "intent.signature", "head.signature", "ledger.root", "checkpoint.state", "weights.digest", "weights.origin",
+        "intent.signature", "head.signature", "ledger.root", "checkpoint.state", "weights.digest", "weights.origin", "attestation",
         "snapshot.root", "order.step", "permit", "snapshot.recall", "exposure",
     }  # fmt: skip
     run = find_run(project, "model")
@@ -132,6 +132,12 @@ def test_a_changed_checkpoint_is_found(project: Project) -> None:
 def test_other_weights_are_found(project: Project) -> None:
     flip_byte(model_folder(project, "model") / "model.safetensors", -5)
     assert codes(audited(project)) == ["L0 weights.digest"]
+
+
+@pytest.mark.parametrize("place", [100, -20])
+def test_a_changed_attestation_is_found(project: Project, place: int) -> None:
+    flip_byte(model_folder(project, "model") / "attestation.dsse.json", place)
+    assert codes(audited(project)) == ["L0 attestation"]
 
 
 def test_another_sample_in_one_step_is_found_although_the_heads_are_signed(project: Project) -> None:

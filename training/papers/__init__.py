@@ -1,0 +1,1 @@
+"""The papers of a model: attestation, model card and bill of materials, all from one record."""

@@ -1,0 +1,99 @@
+"""The model card: what somebody should know before using the model, as JSON and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from training.papers.record import ModelPaperwork
+
+CARD_NAME = "model-card.json"
+CARD_TEXT_NAME = "model-card.md"
+_LIMITS = (
+    "A model of few clips repeats them; what it makes is held against its footage where it is published.",
+    "It knows the words of its captions and no others; words it never met are ignored.",
+    "Nothing was measured of fairness, of likeness to persons, or of physical truth.",
+)
+
+
+def model_card(papers: ModelPaperwork) -> dict[str, Any]:
+    """Return the card as JSON values."""
+    totals = papers.snapshot["totals"]
+    return {
+        "name": papers.name,
+        "urn": papers.urn,
+        "weights_sha256": papers.weights_sha256,
+        "architecture": papers.architecture,
+        "num_parameters": papers.num_parameters,
+        "trained": {
+            "run": papers.run_id,
+            "num_steps": papers.num_steps,
+            "begun": papers.intent["declared_at"],
+            "finished": papers.finished_at,
+            "final_loss": papers.final_loss,
+            "ledger_root": papers.ledger_root,
+            "environment": papers.intent["environment"],
+        },
+        "data": {
+            "snapshot": papers.snapshot["name"],
+            "urn": papers.intent["snapshot"]["urn"],
+            "merkle_root": papers.intent["snapshot"]["merkle_root"],
+            "num_clips": totals["num_clips"],
+            "num_clips_read": papers.num_clips_read,
+            "num_readings": papers.num_readings,
+            "duration_seconds": totals["duration_seconds"],
+            "policy": papers.intent["policy"],
+            "licenses": [dict(share) for share in papers.licenses],
+            "uncleared_data": "none: tokenizer, text embedding and model were trained on the snapshot alone",
+        },
+        "use": {
+            "purpose": papers.purpose,
+            "commercial_release": papers.is_promotable,
+            "expires_at": papers.snapshot["expires_at"],
+            "limits": list(_LIMITS),
+        },
+    }
+
+
+def card_text(papers: ModelPaperwork) -> str:
+    """Return the card as Markdown."""
+    card = model_card(papers)
+    trained, data, use = card["trained"], card["data"], card["use"]
+    release = "may be released commercially" if use["commercial_release"] else "for research only"
+    until = use["expires_at"] or "no end"
+    rows = {
+        "weights": f"sha256 `{card['weights_sha256']}`",
+        "snapshot": f"{_cell(data['snapshot'])}, Merkle root `{data['merkle_root']}`",
+        "footage": f"{data['num_clips']} clips, {data['duration_seconds']:.1f} s; "
+        f"{data['num_clips_read']} were read, {data['num_readings']} times in all",
+        "policy": f"{_cell(data['policy']['name'])}, sha256 `{data['policy']['digest']}`",
+        "purpose": f"{_cell(use['purpose'])}; {release}; licences run until: {until}",
+        "run": f"`{trained['run']}`, {trained['num_steps']} steps, final loss {trained['final_loss']:.4f}",
+        "ledger": f"root `{trained['ledger_root']}`; `cleartitle training verify {card['name']}` checks it",
+        "other data": data["uncleared_data"],
+    }
+    shares = [
+        (_cell(share["license_expression"]), share["num_clips"], f"{share['duration_seconds']:.1f}")
+        for share in data["licenses"]
+    ]
+    size = f"{card['num_parameters']:,} parameters ({card['architecture']})"
+    parts = [
+        f"# {_cell(card['name'])}",
+        f"A text-to-video model of {size}, trained on licensed footage and nothing else.",
+        _table(("", ""), rows.items()),
+        "## Licences",
+        _table(("licence", "clips", "seconds"), shares),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in use["limits"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return text that came from others as plain text in a table of Markdown."""
+    return "".join("\\" + char if char in "|`<>[]*_\\" else char for char in str(text)).replace("\n", " ")

@@ -1,0 +1,92 @@
+"""What there is to say of a finished model, gathered once for all its papers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from db.canonical import digest_of, sha256_hex
+from db.clock import rfc3339, utc_now
+from governance.version import VERSION
+from training.loop import FinishedRun
+from training.model import ARCHITECTURE
+from training.proof.intent import INTENT_NAME
+from training.proof.ledger import HEADS_NAME, read_heads
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPaperwork:
+    """Everything that the papers of one model say."""
+
+    name: str
+    urn: str
+    weights_sha256: str
+    architecture: str
+    num_parameters: int
+    num_steps: int
+    final_loss: float
+    run_id: str
+    intent: Mapping[str, Any]
+    """The signed intent."""
+    ledger_root: str
+    num_leaves: int
+    exposure_digest: str
+    num_clips_read: int
+    num_readings: int
+    snapshot: Mapping[str, Any]
+    """The snapshot's document without its leaves and grants."""
+    snapshot_document_sha256: str
+    is_promotable: bool
+    finished_at: str
+    """RFC 3339."""
+
+    @property
+    def licenses(self) -> Sequence[Mapping[str, Any]]:
+        """Share of each licence in what the run was allowed to read."""
+        shares: Sequence[Mapping[str, Any]] = self.snapshot["licenses"]
+        return shares
+
+    @property
+    def purpose(self) -> str:
+        """What the run was permitted for."""
+        return str(self.intent["purpose"])
+
+
+def gather(
+    *, name: str, urn: str, run_folder: Path, document_path: Path, is_promotable: bool, finished: FinishedRun
+) -> ModelPaperwork:
+    """Gather what the run left behind. The files were written by this process, or checked when it took the run up."""
+    intent = json.loads((run_folder / INTENT_NAME).read_bytes())
+    head = read_heads(run_folder / HEADS_NAME)[-1]
+    content = document_path.read_bytes()
+    document = json.loads(content)
+    consumed = [
+        (row.clip_id, row.count, row.first_step, row.last_step) for row in finished.exposures if row.count
+    ]
+    return ModelPaperwork(
+        name=name,
+        urn=urn,
+        weights_sha256=finished.weights_sha256,
+        architecture=ARCHITECTURE,
+        num_parameters=finished.num_parameters,
+        num_steps=int(intent["config"]["num_steps"]),
+        final_loss=finished.final_loss,
+        run_id=str(intent["run_id"]),
+        intent=intent,
+        ledger_root=str(head["root"]),
+        num_leaves=int(head["num_leaves"]),
+        exposure_digest=digest_of([list(row) for row in consumed]),
+        num_clips_read=len(consumed),
+        num_readings=sum(row[1] for row in consumed),
+        snapshot={key: value for key, value in document.items() if key not in {"leaves", "grants"}},
+        snapshot_document_sha256=sha256_hex(content),
+        is_promotable=is_promotable,
+        finished_at=rfc3339(utc_now()),
+    )
+
+
+TOOL_VERSION = VERSION
+"""Of the program that wrote the papers."""
