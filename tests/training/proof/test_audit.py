@@ -78,8 +78,8 @@ def test_a_run_that_went_well_holds_at_every_level(project: Project) -> None:
     findings = audited(project)
     assert {item.standing for item in findings} == {Standing.HOLDS}, findings
     assert {item.code for item in findings} == {
-        "intent.signature", "head.signature", "ledger.root", "checkpoint.state", "weights.digest", "weights.origin", "attestation",
-        "snapshot.root", "order.step", "permit", "snapshot.recall", "exposure",
+        "intent.signature", "head.signature", "ledger.root", "checkpoint.state", "weights.digest", "weights.origin",
+        "attestation", "snapshot.root", "order.step", "permit", "snapshot.recall", "exposure",
     }  # fmt: skip
     run = find_run(project, "model")
     assert segments_of(run) == [Segment(0, 2), Segment(2, 4)]
