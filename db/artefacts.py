@@ -112,17 +112,6 @@ def replace_exposures(session: Session, run_id: str, exposures: Sequence[tuple[s
         )
 
 
-def exposure_counts(session: Session, run_id: str) -> dict[str, int]:
-    """Return how often a run consumed each clip that it consumed, by the clip's name."""
-    query = (
-        select(models.Clip.clip_id, models.Exposure.count.label("num_readings"))
-        .join(models.Exposure, models.Exposure.clip_id == models.Clip.id)
-        .join(models.Run, models.Run.id == models.Exposure.run_id)
-        .where(models.Run.run_id == run_id, models.Exposure.count > 0)
-    )
-    return {row.clip_id: row.num_readings for row in session.execute(query)}
-
-
 def add_model(session: Session, *, run_id: str, columns: Mapping[str, Any]) -> None:
     """Record the signed weights of a run."""
     run = session.scalars(select(models.Run).where(models.Run.run_id == run_id)).one()

@@ -94,6 +94,12 @@ def find_credential(session: Session, credential_id: int) -> CredentialRecord | 
     return _newest(session, Credential.id == credential_id)
 
 
+def prints_of(session: Session, credential_id: int) -> tuple[bytes, ...]:
+    """Return the fingerprints of one clip."""
+    query = select(CredentialPrint.bits).where(CredentialPrint.credential_id == credential_id)
+    return tuple(session.scalars(query.order_by(CredentialPrint.id)))
+
+
 def read_prints(session: Session) -> Iterator[Sequence[StoredPrint]]:
     """Yield every fingerprint on record, in pages."""
     last_id = 0

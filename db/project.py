@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import ConfigError, ConflictError, UndecidedError
+from db.signing_settings import SIGNING_TYPES, SigningSettings, read_signing_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -34,9 +35,25 @@ encoder = "default"
 samples_per_second = 2
 max_clip_seconds = 10
 
+[generate]
+# A clip that surely shows footage again which its model was trained on: "refuse" it, or "hold" it for a person
+# (`cleartitle outputs`). What shows footage of a reference set again is refused either way.
+training_replicas = "refuse"
+
 [trust]
 # Certificates whose signatures `verify` trusts (PEM). `init` creates a development root.
 anchors = ["keys/trust.pem"]
+# Certificates of time-stamp authorities (PEM). They vouch for times, never for signers.
+time_stamp_anchors = []
+
+[signing]
+# Who signs. Without a word here, the development keys that `init` makes in keys/. Otherwise one of these:
+#   chain = "keys/chain.pem"          key = "keys/key.pem"
+#   pkcs12 = "keys/identity.p12"      its passphrase comes from CLEARTITLE_SIGNING_PASSPHRASE, never from here
+#   chain = "keys/chain.pem"          algorithm = "es256"      command = ["sign-with-hsm", "--slot", "1"]
+# The command reads the bytes to sign on its standard input and writes the signature: a key that never leaves its place.
+# An RFC 3161 time-stamp authority, so that what is signed outlives the certificate. It is asked at every signing:
+#   time_stamp_url = "https://tsa.example/"      time_stamp_timeout_seconds = 10      time_stamp_attempts = 3
 """
 
 
@@ -48,7 +65,10 @@ class Settings:
     encoder: str = "default"
     samples_per_second: int = 2
     max_clip_seconds: int = 10
+    training_replicas: str = "refuse"
     trust_anchors: tuple[str, ...] = ("keys/trust.pem",)
+    time_stamp_anchors: tuple[str, ...] = ()
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -56,6 +76,8 @@ class Settings:
             raise ConfigError(f"samples_per_second is {self.samples_per_second}, expected 1 to 30")
         if not 1 <= self.max_clip_seconds <= 600:
             raise ConfigError(f"max_clip_seconds is {self.max_clip_seconds}, expected 1 to 600")
+        if self.training_replicas not in {"refuse", "hold"}:
+            raise ConfigError(f"training_replicas is {self.training_replicas!r}, expected 'refuse' or 'hold'")
 
 
 @dataclass(frozen=True)
@@ -121,6 +143,11 @@ class Project:
         """The configured trust anchor files."""
         return tuple(self.root / name for name in self.settings.trust_anchors)
 
+    @property
+    def time_stamp_anchors(self) -> tuple[Path, ...]:
+        """The configured anchor files of time-stamp authorities."""
+        return tuple(self.root / name for name in self.settings.time_stamp_anchors)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open one transaction on the database: committed at the end, rolled back on any exception.
@@ -178,10 +205,12 @@ def open_project(root: Path) -> Project:
     return Project(root=root.absolute(), settings=_read_settings(text, path))
 
 
-_KNOWN: dict[str, dict[str, type]] = {
+_KNOWN: dict[str, dict[str, type | tuple[type, ...]]] = {
     "database": {"url": str},
     "ingest": {"encoder": str, "samples_per_second": int, "max_clip_seconds": int},
-    "trust": {"anchors": list},
+    "generate": {"training_replicas": str},
+    "trust": {"anchors": list, "time_stamp_anchors": list},
+    "signing": SIGNING_TYPES,
 }
 
 
@@ -196,10 +225,22 @@ def _read_settings(text: str, path: Path) -> Settings:
     url = os.environ.get("CLEARTITLE_DATABASE_URL") or tables.get("database", {}).get("url")
     if not url:
         raise ConfigError(f"{path}: [database] url is missing")
-    anchors = tables.get("trust", {}).get("anchors", Settings.trust_anchors)
-    if not all(isinstance(name, str) for name in anchors):
-        raise ConfigError(f"{path}: [trust] anchors must be file names, as text")
-    return Settings(database_url=url, trust_anchors=tuple(anchors), **ingest)
+    trust: Mapping[str, Any] = tables.get("trust", {})
+    return Settings(
+        database_url=url,
+        trust_anchors=_file_names(trust, "anchors", Settings.trust_anchors, path),
+        time_stamp_anchors=_file_names(trust, "time_stamp_anchors", (), path),
+        signing=read_signing_settings(tables.get("signing", {}), path),
+        **ingest,
+        **tables.get("generate", {}),
+    )
+
+
+def _file_names(trust: Mapping[str, Any], key: str, default: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    names = trust.get(key, default)
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: [trust] {key} must be file names, as text")
+    return tuple(names)
 
 
 def _check_table(name: str, table: Any, path: Path) -> None:
@@ -210,4 +251,6 @@ def _check_table(name: str, table: Any, path: Path) -> None:
         if expected is None:
             raise ConfigError(f"{path}: [{name}] has no setting {key!r}; expected {', '.join(_KNOWN[name])}")
         if not isinstance(value, expected) or isinstance(value, bool):
-            raise ConfigError(f"{path}: [{name}] {key} must be of type {expected.__name__}")
+            kinds = expected if isinstance(expected, tuple) else (expected,)
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(f"{path}: [{name}] {key} must be of type {wanted}")

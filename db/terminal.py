@@ -43,6 +43,8 @@ def json_option(command: F) -> F:
 
 def safe_text(text: str) -> str:
     """Make foreign text harmless on a terminal: control and direction-changing characters become escapes."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(_safe_character(character) for character in text)
 
 

@@ -11,6 +11,7 @@ from db.events import record_event
 from db.files import write_durably
 from db.project import CONFIG_NAME, DEFAULT_CONFIG, Project, open_project
 from governance.credentials.keys import create_development_keys
+from ingest.watermark.keys import WATERMARK_KEY_FILE, write_watermark_key
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def bootstrap(root: Path) -> Bootstrapped:
     made_keys = not project.keys.exists() or not any(project.keys.iterdir())
     if made_keys:
         create_development_keys(project.keys)
+    watermark_key = project.keys / WATERMARK_KEY_FILE
+    if not watermark_key.exists():
+        write_watermark_key(watermark_key)
     migrate(project.database_url)
     with project.session() as session:
         record_event(session, "project.opened", str(project.root), {"is_new": is_new, "made_keys": made_keys})

@@ -15,6 +15,7 @@ from db.terminal import safe_text
 from governance.credentials.manifest import CLIP_LABEL, MODEL_LABEL, PROMOTABLE_KEY, SNAPSHOT_LABEL
 from governance.credentials.statements import LicenseShare, ModelStatement, SnapshotStatement
 from governance.credentials.store import ManifestStore, assertion_data
+from governance.credentials.verify_origin import Edit, find_origin, signer_of
 from governance.errors import VerificationError
 from governance.policy.policy import RESEARCH
 
@@ -41,6 +42,8 @@ class ChainOfTitle:
     snapshot: SnapshotStatement
     signers: tuple[str, ...]
     """Who signed each link, in the same order: common name and organisation of the certificates."""
+    edits: tuple[Edit, ...] = ()
+    """What was done after us, the latest first."""
 
     @property
     def is_promotable(self) -> bool:
@@ -49,33 +52,22 @@ class ChainOfTitle:
         return all(link.is_promotable for link in links) and self.snapshot.purpose != RESEARCH
 
 
-def kind_of(manifest: Mapping[str, Any]) -> str | None:
-    """Return `clip`, `model` or `snapshot` by our own assertions, `None` for what is not one of ours.
-
-    Raises `VerificationError` if one of them is there twice.
-    """
-    for kind, label in (("clip", CLIP_LABEL), ("model", MODEL_LABEL), ("snapshot", SNAPSHOT_LABEL)):
-        if assertion_data(manifest, label) is not None:
-            return kind
-    return None
-
-
 def read_chain(store: ManifestStore) -> ChainOfTitle:
     """Follow the ingredients of a clip, a model or a snapshot down to the snapshot and compare what they say.
 
-    Raises `VerificationError` if a link is missing, doubled or malformed, or if two links contradict each
-    other.
+    Raises `VerificationError` if there is no manifest of ours, if a link is missing, doubled or malformed, or if two
+    links contradict each other.
     """
-    manifests = [store.active]
-    kind = kind_of(store.active)
-    if kind is None:
+    origin = find_origin(store)
+    if origin is None:
         raise VerificationError("not one of ours: the credentials name no dataset snapshot")
-    if kind == "clip":
+    manifests = [origin.manifest]
+    if origin.kind == "clip":
         manifests.append(_ingredient_manifest(store, manifests[-1], MODEL_LABEL))
-    if kind != "snapshot":
+    if origin.kind != "snapshot":
         manifests.append(_ingredient_manifest(store, manifests[-1], SNAPSHOT_LABEL))
-    clip = _read_clip(manifests[0]) if kind == "clip" else None
-    model = _read_model(manifests[-2]) if kind != "snapshot" else None
+    clip = _read_clip(manifests[0]) if origin.kind == "clip" else None
+    model = _read_model(manifests[-2]) if origin.kind != "snapshot" else None
     snapshot = _read_snapshot(manifests[-1])
     if clip is not None and model is not None:
         _check_clip_and_model(clip, model)
@@ -86,14 +78,8 @@ def read_chain(store: ManifestStore) -> ChainOfTitle:
         model=model,
         snapshot=snapshot,
         signers=tuple(signer_of(manifest) for manifest in manifests),
+        edits=origin.edits,
     )
-
-
-def signer_of(manifest: Mapping[str, Any]) -> str:
-    """Return who signed a manifest, by the names in the certificate, made safe to show."""
-    info = manifest.get("signature_info") or {}
-    names = [name for name in (info.get("common_name"), info.get("issuer")) if name]
-    return safe_text(", ".join(names)) or "unnamed signer"
 
 
 def _ingredient_manifest(store: ManifestStore, manifest: Mapping[str, Any], label: str) -> Mapping[str, Any]:

@@ -1,20 +1,35 @@
-"""The `verify` command: a thin layer over `governance.credentials.verify`."""
+"""The `verify` command: a thin layer over `governance.credentials.verify` and `verify_folders`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from db.errors import AnsweredNo, AnsweredUndecided
-from db.terminal import clock_text, heading, json_option, progress, project_option, say_field, say_json
+from db.errors import AnsweredNo, AnsweredUndecided, UndecidedError
+from db.terminal import (
+    clock_text,
+    heading,
+    json_option,
+    note,
+    progress,
+    project_option,
+    say,
+    say_field,
+    say_json,
+    say_table,
+)
 
 if TYPE_CHECKING:
     from governance.credentials.chain import ChainOfTitle
     from governance.credentials.trust import TrustAnchors
-    from governance.credentials.verdict import Verdict
+    from governance.credentials.verdict import Verdict, VerdictOutcome
+    from governance.credentials.verify import Recover
 
 
 @click.command()
@@ -24,7 +39,14 @@ if TYPE_CHECKING:
     "trust_files",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="PEM file of root certificates to trust instead of the project's; may be repeated.",
+    help="Root certificates of signers to trust instead of the project's (PEM or trust list); may be repeated.",
+)
+@click.option(
+    "--trust-time",
+    "time_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Root certificates of time-stamp authorities, likewise; they vouch for times, never for signers.",
 )
 @click.option(
     "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Also check the model's weights file."
@@ -41,68 +63,153 @@ if TYPE_CHECKING:
     type=click.Choice(["commercial"]),
     help="Also require that the file may be released like this: `commercial` refuses what is for research only.",
 )
+@click.option("--records", is_flag=True, help="Also look up recalls in the project's database.")
+@click.option(
+    "--registry",
+    is_flag=True,
+    help="Look up files without credentials in the project's registry of its clips.",
+)
+@click.option(
+    "--jobs",
+    "num_processes",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    show_default="number of CPUs",
+    help="Processes for many files.",
+)
+@click.option("--all", "show_all", is_flag=True, help="Of many files, show in full those that pass as well.")
 @json_option
 @project_option
 def verify(
     files: tuple[Path, ...],
     trust_files: tuple[Path, ...],
+    time_files: tuple[Path, ...],
     weights: Path | None,
     document: Path | None,
     release: str | None,
+    num_processes: int,
     *,
+    records: bool,
+    registry: bool,
+    show_all: bool,
     as_json: bool,
     project_dir: Path,
 ) -> None:
     """Validate Content Credentials and walk from clip to model, snapshot and licences.
 
-    Works offline and without a database. Exit 0: every file passes. 1: one does not. 3: one has no manifest or
-    cannot be read.
+    Takes files and folders, which are searched with all below them. Works offline and without a database. Exit
+    0: every file passes. 1: one does not. 3: one has no manifest, had one that only a registry knows, or cannot
+    be read.
 
-    Example: cleartitle verify outputs/*.mp4
+    Example: cleartitle verify outputs/
     """
-    from governance.credentials.verify import verify_file
+    from governance.credentials.verify_folders import FoundFiles, Request, verify_all
 
-    trust = _anchors(trust_files, project_dir)
-    verdicts = []
-    with progress("verifying", len(files)) as advance:
-        for file in files:
-            verdict = verify_file(file, trust, weights=weights, snapshot_document=document)
-            verdicts.append(verdict if release is None else verdict.for_commercial())
+    request = Request(
+        trust=_anchors(trust_files, time_files, project_dir),
+        weights=weights,
+        snapshot_document=document,
+        recover=_recoverer(project_dir) if registry else None,
+    )
+    changes = _amendments(project_dir, release, has_records=records)
+    found = FoundFiles(files)
+    are_many = len(files) > 1 or files[0].is_dir()
+    counts: Counter[VerdictOutcome] = Counter()
+    with (
+        closing(verify_all(found, request, num_processes=num_processes)) as verdicts,
+        progress("verifying", None if any(path.is_dir() for path in files) else len(files)) as advance,
+    ):
+        for verdict in (_amended(verdict, changes) for verdict in verdicts):
+            counts[verdict.outcome] += 1
+            _say_verdict(verdict, as_json=as_json, is_brief=are_many and not show_all)
             advance(1)
-    for verdict in verdicts:
-        if as_json:
-            say_json(verdict.as_json())
-        else:
-            _print_verdict(verdict)
-    _answer(verdicts)
+    if found.num_skipped:
+        note(f"passed over: {found.num_skipped:,} files that cannot carry Content Credentials")
+    if are_many and not as_json:
+        _print_counts(counts)
+    _answer(counts)
 
 
-def _anchors(trust_files: Sequence[Path], project_dir: Path) -> TrustAnchors:
+def _anchors(trust_files: Sequence[Path], time_files: Sequence[Path], project_dir: Path) -> TrustAnchors:
+    """Return the anchors that were given; a kind that was not comes from the project, where there is one."""
     from db.project import CONFIG_NAME, open_project
     from governance.credentials.trust import load_trust_anchors
 
     if trust_files or not (project_dir / CONFIG_NAME).exists():
-        return load_trust_anchors(trust_files)
-    return load_trust_anchors(open_project(project_dir).trust_anchors)
+        return load_trust_anchors(trust_files, time_files)
+    project = open_project(project_dir)
+    return load_trust_anchors(project.trust_anchors, time_files or project.time_stamp_anchors)
 
 
-def _answer(verdicts: Sequence[Verdict]) -> None:
+def _recoverer(project_dir: Path) -> Recover:
+    from db.project import open_project
+    from governance.credentials.registry import Registry
+
+    return Registry(open_project(project_dir)).recover
+
+
+def _amendments(
+    project_dir: Path, release: str | None, *, has_records: bool
+) -> list[Callable[[Verdict], Verdict]]:
+    """Return what is done to each verdict after the file itself has been verified."""
+    changes: list[Callable[[Verdict], Verdict]] = []
+    if has_records:
+        from db.project import open_project
+        from governance.credentials.verify_records import read_snapshot_records
+
+        changes.append(read_snapshot_records(open_project(project_dir)).apply)
+    if release is not None:
+        changes.append(lambda verdict: verdict.for_commercial())
+    return changes
+
+
+def _amended(verdict: Verdict, changes: Sequence[Callable[[Verdict], Verdict]]) -> Verdict:
+    for change in changes:
+        verdict = change(verdict)
+    return verdict
+
+
+def _answer(counts: Counter[VerdictOutcome]) -> None:
     from governance.credentials.verdict import VerdictOutcome
 
-    outcomes = {verdict.outcome for verdict in verdicts}
-    if outcomes & {VerdictOutcome.FAIL, VerdictOutcome.UNTRUSTED}:
+    if not counts:
+        raise UndecidedError("there is nothing to verify: no file that can carry Content Credentials")
+    if counts[VerdictOutcome.FAIL] or counts[VerdictOutcome.UNTRUSTED]:
         raise AnsweredNo("verification failed")
-    if outcomes & {VerdictOutcome.NO_MANIFEST, VerdictOutcome.UNREADABLE}:
+    if counts.total() != counts[VerdictOutcome.PASS]:
         raise AnsweredUndecided("no manifest")
 
 
+def _print_counts(counts: Counter[VerdictOutcome]) -> None:
+    from governance.credentials.verdict import VerdictOutcome
+
+    say()
+    rows = [(_title(outcome), f"{counts[outcome]:,}") for outcome in VerdictOutcome if counts[outcome]]
+    say_table(("outcome", "files>"), [*rows, ("all", f"{counts.total():,}")])
+
+
+def _title(outcome: VerdictOutcome) -> str:
+    return outcome.name.replace("_", " ")
+
+
+def _say_verdict(verdict: Verdict, *, as_json: bool, is_brief: bool) -> None:
+    from governance.credentials.verdict import VerdictOutcome
+
+    if as_json:
+        say_json(verdict.as_json())
+    elif not is_brief or verdict.outcome is not VerdictOutcome.PASS:
+        _print_verdict(verdict)
+
+
 def _print_verdict(verdict: Verdict) -> None:
-    heading(f"{verdict.outcome.name.replace('_', ' ')}  {verdict.path}")
+    heading(f"{_title(verdict.outcome)}  {verdict.path}")
     for failure in verdict.failures:
         _say(failure.code, failure.reason)
     if verdict.credentials is not None:
         credentials = verdict.credentials
         _say("signed by", f"{credentials.signer}, with {credentials.claim_generator} ({credentials.state})")
+        if credentials.signed_at is not None:
+            _say("signed at", f"{credentials.signed_at}, by a time stamp")
     if verdict.chain is not None:
         _print_chain(verdict.chain)
     for remark in verdict.remarks:

@@ -9,7 +9,7 @@ closes the gap by rule:
 1. every box fits into its parent, and there are not more of them than a real file has;
 2. exactly one `moov`, at most one `ftyp`, neither compressed nor hidden;
 3. what lies in an excluded box cannot be media: `free` and `skip` hold zeros, `ftyp` is a list of brands,
-   `mfra` an index;
+   `mfra` an index, and the box of the manifest store holds that store and zeros;
 4. every sample of every track lies, from its first byte to its last, inside one `mdat`, and in this file.
 
 Nothing here judges a signature, and boxes that are hashed may hold what they like.
@@ -28,8 +28,12 @@ from governance.errors import VerificationError
 # 4-byte brand and version, then up to 60 compatible brands: no real file has more than a dozen.
 _MAX_FTYP_BYTES = 256
 _MAX_TRACKS = 256
-# C2PA 2.4, appendix A.5.1.
-_MANIFEST_BOX = b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+# C2PA 2.4, appendix A.5.1: type, version and flags, a purpose that ends in a zero byte, the place of an auxiliary
+# box, then the manifest store.
+_MANIFEST_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_MANIFEST_BOX = b"uuid" + _MANIFEST_UUID
+_STORE_PURPOSES = (b"manifest\0", b"original\0", b"update\0")
+_VERSION_BYTES, _AUXILIARY_BYTES = 4, 8
 _SAMPLE_TABLES = {"stco": "offsets", "co64": "offsets", "stsz": "sizes", "stz2": "sizes", "stsc": "runs"}
 
 
@@ -95,12 +99,30 @@ class _Guard:
             raise VerificationError(
                 f"container: {box} has {box.payload_size} bytes, which is no list of brands"
             )
+        if box.kind == "uuid":
+            self._check_manifest_box(box)
         if box.kind == "mfra":
             for child in self._reader.children(box):
                 if child.kind not in {"tfra", "mfro"}:
                     raise VerificationError(
                         f"container: {child} does not belong into the unsigned box 'mfra'"
                     )
+
+    def _check_manifest_box(self, box: Box) -> None:
+        """Refuse a manifest box that holds less, or anything else, than the store whose length it states."""
+        head_size = len(_MANIFEST_UUID) + _VERSION_BYTES
+        longest = max(len(purpose) for purpose in _STORE_PURPOSES)
+        head = self._reader.bytes_at(box.payload_start, min(head_size + longest, box.payload_size))
+        purpose = next((name for name in _STORE_PURPOSES if head[head_size:].startswith(name)), None)
+        if not head.startswith(_MANIFEST_UUID) or purpose is None:
+            return
+        start = head_size + len(purpose) + _AUXILIARY_BYTES
+        (size,) = self._reader.fields(box, "I", offset=start)
+        if not 8 <= size <= box.payload_size - start:
+            raise VerificationError(f"container: {box} holds less than the manifest store that it announces")
+        rest = Box(box.kind, box.start, box.payload_start + start + size, box.end)
+        if not self._reader.is_zero(rest):
+            raise VerificationError(f"container: {box} carries data after the manifest store")
 
     def _check_movie(self, moov: Box) -> None:
         tracks = [box for box in self._reader.children(moov) if box.kind == "trak"]

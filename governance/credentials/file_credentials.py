@@ -25,10 +25,10 @@ def credentials_reader(project: Project) -> Callable[[Path], list[Signal]]:
     A manifest that cannot be validated speaks all the same: its denials count, its permissions are conditions.
     """
     from governance.credentials.engine import read_store
-    from governance.credentials.trust import load_trust_anchors
+    from governance.credentials.signers import load_project_trust
     from ingest.signals.credentials import signals_of_assertions, unreadable_credentials
 
-    anchors = load_trust_anchors(project.trust_anchors)
+    anchors = load_project_trust(project)
 
     def _read(path: Path) -> list[Signal]:
         media_type = _media_type(path)

@@ -1,9 +1,6 @@
 """Keys of a project: the identity that signs Content Credentials and the pair that signs run permits.
 
-The certificate profile is that of the C2PA conformance programme 0.2: X.509 v3, key usage digitalSignature
-and nonRepudiation (critical), basic constraints CA=false (critical), subject and authority key identifiers,
-extended key usage C2PA claim signing beside e-mail protection and document signing (so that validators with
-older trust configurations accept it too), at most 366 days.
+Identities that the settings name: `governance.credentials.signers`.
 """
 
 from __future__ import annotations
@@ -14,19 +11,26 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from db.clock import utc_now
 from db.errors import ConfigError
+from governance.credentials.certificate_profile import departures, obstacles
+from governance.credentials.development_certificates import (
+    DEVELOPMENT_MARK,
+    leaf_certificate,
+    root_certificate,
+    subject,
+)
+from governance.credentials.time_stamps import TimeStampAuthority
 
 _logger = logging.getLogger(__name__)
 
@@ -36,29 +40,31 @@ TRUST_ANCHOR_FILE = "trust.pem"
 PERMIT_KEY_FILE = "permit.key.pem"
 PERMIT_PUBLIC_KEY_FILE = "permit.pub.pem"
 
-DEVELOPMENT_MARK = "NOT FOR PRODUCTION"
-_DEVELOPMENT_ORGANIZATION = f"cleartitle development - {DEVELOPMENT_MARK}"
-_LEAF_VALIDITY = dt.timedelta(days=366)
-# The root only verifies (its private key is gone), and must outlive every leaf somebody may want to look back
-# on.
-_ROOT_VALIDITY = dt.timedelta(days=3660)
-_CLAIM_SIGNING = ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
-_EMAIL_PROTECTION = ObjectIdentifier("1.3.6.1.5.5.7.3.4")
-_DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 _CURVE_ALGORITHMS = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SigningIdentity:
-    """A certificate chain (leaf first) and the private key of its leaf."""
+    """A certificate chain (leaf first) and what signs for its leaf: a private key, or a function that has it signed."""
 
     chain_pem: bytes
-    key_pem: bytes = field(repr=False)
+    key_pem: bytes = field(default=b"", repr=False)
+    """Unencrypted PKCS#8; empty where `sign` signs."""
     algorithm: str
-    """As C2PA spells it: es256, es384, es512, ed25519, ps256."""
+    """As C2PA spells it: es256, es384, es512, ed25519, ps256, ps384, ps512."""
     is_development: bool
     """The subject says that nobody should rely on it."""
     expires_at: dt.datetime
+    sign: Callable[[bytes], bytes] | None = field(default=None, repr=False)
+    """For keys that never leave their place (KMS, HSM): receives about 2 KB, returns the raw signature (for ECDSA r
+    and s, or DER). What it raises is the cause of the `SigningError` that follows. Hashable, as functions are."""
+    time_stamp: TimeStampAuthority | None = None
+    """Stamps every signature. `None`: nothing says when it was made, and it dies with the certificate."""
+
+    def __post_init__(self) -> None:
+        """Refuse an identity with two ways to sign, or none."""
+        if bool(self.key_pem) == (self.sign is not None):
+            raise ValueError("an identity signs with a key or with a function, and with one of them only")
 
 
 def create_development_keys(folder: Path) -> None:
@@ -96,9 +102,9 @@ def _write_signing_identity(folder: Path) -> None:
     """Make root and leaf, write the leaf, its key and the root, and forget the key of the root."""
     project = secrets.token_hex(4)
     root_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = _root_certificate(root_key, _subject(f"cleartitle development root {project}"))
-    leaf = _leaf_certificate(
-        leaf_key.public_key(), _subject(f"cleartitle development {project}"), root, root_key
+    root = root_certificate(root_key, subject(f"cleartitle development root {project}"))
+    leaf = leaf_certificate(
+        leaf_key.public_key(), subject(f"cleartitle development {project}"), root, root_key
     )
     _write(folder / TRUST_ANCHOR_FILE, root.public_bytes(serialization.Encoding.PEM), mode=0o644)
     _write(folder / SIGNING_CHAIN_FILE, leaf.public_bytes(serialization.Encoding.PEM), mode=0o644)
@@ -114,71 +120,7 @@ def _write_permit_pair(folder: Path) -> None:
     _write(folder / PERMIT_PUBLIC_KEY_FILE, public_pem, mode=0o644)
 
 
-def _subject(common_name: str) -> x509.Name:
-    """A subject that no reader can take for a company: ZZ is a user-assigned country code (ISO 3166-1)."""
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "ZZ"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _DEVELOPMENT_ORGANIZATION),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
-
-
-def _key_usage(*, signs_documents: bool, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=signs_documents,
-        content_commitment=signs_documents,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _root_certificate(key: ec.EllipticCurvePrivateKey, name: x509.Name) -> x509.Certificate:
-    now = utc_now()
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    return (
-        x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + _ROOT_VALIDITY)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(signs_documents=False, signs_certificates=True), critical=True)
-        .add_extension(identifier, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-
-
-def _leaf_certificate(
-    key: ec.EllipticCurvePublicKey,
-    name: x509.Name,
-    root: x509.Certificate,
-    root_key: ec.EllipticCurvePrivateKey,
-) -> x509.Certificate:
-    issuer_identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    purposes = x509.ExtendedKeyUsage([_CLAIM_SIGNING, _EMAIL_PROTECTION, _DOCUMENT_SIGNING])
-    return (
-        x509.CertificateBuilder(subject_name=name, issuer_name=root.subject, public_key=key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(root.not_valid_before_utc)
-        .not_valid_after(root.not_valid_before_utc + _LEAF_VALIDITY)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_documents=True, signs_certificates=False), critical=True)
-        .add_extension(purposes, critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_identifier), critical=False
-        )
-        .sign(root_key, hashes.SHA256())
-    )
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+def _private_pem(key: PrivateKeyTypes) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -198,25 +140,76 @@ def load_signing_identity(folder: Path) -> SigningIdentity:
     Raises `ConfigError` if a file is missing, unreadable or malformed, if the certificate is not valid now,
     or if the key is not that of the certificate.
     """
-    chain_path, key_path = folder / SIGNING_CHAIN_FILE, folder / SIGNING_KEY_FILE
-    chain_pem, key_pem = _read(chain_path), _read(key_path)
-    try:
-        leaf = x509.load_pem_x509_certificates(chain_pem)[0]
-    except ValueError as exc:
-        raise ConfigError(f"{chain_path}: not a chain of PEM certificates: {exc}") from exc
-    key = _load_private_key(key_path, key_pem)
-    if key.public_key() != leaf.public_key():
-        raise ConfigError(f"{key_path}: is not the key of the certificate in {chain_path}")
-    _check_validity(chain_path, leaf)
+    return load_pem_identity(folder / SIGNING_CHAIN_FILE, folder / SIGNING_KEY_FILE)
+
+
+def load_pem_identity(chain_path: Path, key_path: Path) -> SigningIdentity:
+    """Read a chain and an unencrypted private key in PEM. Raises `ConfigError` as `load_signing_identity`."""
+    leaf, chain_pem = read_chain_pem(chain_path)
+    key = _load_private_key(key_path, _read(key_path))
     if key_path.stat().st_mode & 0o077:
         _logger.warning("%s can be read by others than its owner", key_path)
+    return identity_with_key(leaf, chain_pem, key, chain_path=chain_path, key_path=key_path)
+
+
+def read_chain_pem(path: Path) -> tuple[x509.Certificate, bytes]:
+    """Return the leaf and the whole of a chain in PEM. Raises `ConfigError` if it is missing or damaged."""
+    chain_pem = _read(path)
+    try:
+        return x509.load_pem_x509_certificates(chain_pem)[0], chain_pem
+    except ValueError as exc:
+        raise ConfigError(f"{path}: not a chain of PEM certificates: {exc}") from exc
+
+
+def identity_with_key(
+    leaf: x509.Certificate, chain_pem: bytes, key: PrivateKeyTypes, *, chain_path: Path, key_path: Path
+) -> SigningIdentity:
+    """Make an identity of parts that have been read; the paths are for messages.
+
+    Raises `ConfigError` if the parts do not belong together or cannot sign today.
+    """
+    if key.public_key() != leaf.public_key():
+        raise ConfigError(f"{key_path}: is not the key of the certificate in {chain_path}")
+    check_certificate(chain_path, leaf)
     return SigningIdentity(
         chain_pem=chain_pem,
-        key_pem=key_pem,
+        key_pem=_private_pem(key),
         algorithm=_algorithm_of(key_path, key),
-        is_development=DEVELOPMENT_MARK in leaf.subject.rfc4514_string(),
+        is_development=is_development_certificate(leaf),
         expires_at=leaf.not_valid_after_utc,
     )
+
+
+def is_development_certificate(leaf: x509.Certificate) -> bool:
+    """Whether the subject says that nobody should rely on it."""
+    return DEVELOPMENT_MARK in leaf.subject.rfc4514_string()
+
+
+def check_certificate(path: Path, leaf: x509.Certificate) -> None:
+    """Check that `leaf` can sign C2PA claims today; warn where it departs from the conformance profile.
+
+    Raises `ConfigError` saying all that stands against it.
+    """
+    now = utc_now()
+    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+        raise ConfigError(
+            f"{path}: the certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
+            f"{leaf.not_valid_after_utc:%Y-%m-%d}, today is {now:%Y-%m-%d}",
+            hint="replace the signing keys of this project",
+        )
+    try:
+        against, missing = obstacles(leaf), departures(leaf)
+    except ValueError as exc:
+        raise ConfigError(f"{path}: the certificate cannot be read: {exc}") from exc
+    if against:
+        raise ConfigError(
+            f"{path}: the certificate cannot sign Content Credentials: {'; '.join(against)}",
+            hint="ask its issuer for one with the C2PA certificate profile",
+        )
+    if missing:
+        _logger.warning(
+            "%s: the certificate lacks what C2PA conformance asks for: %s", path, "; ".join(missing)
+        )
 
 
 def load_permit_key(folder: Path) -> ed25519.Ed25519PrivateKey:
@@ -255,16 +248,6 @@ def _load_private_key(path: Path, pem: bytes) -> PrivateKeyTypes:
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         # The message of `cryptography` speaks of the format only; the key itself is never shown.
         raise ConfigError(f"{path}: not an unencrypted PEM private key: {exc}") from exc
-
-
-def _check_validity(path: Path, leaf: x509.Certificate) -> None:
-    now = utc_now()
-    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
-        raise ConfigError(
-            f"{path}: the certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
-            f"{leaf.not_valid_after_utc:%Y-%m-%d}, today is {now:%Y-%m-%d}",
-            hint="replace the signing keys of this project",
-        )
 
 
 def _algorithm_of(path: Path, key: object) -> str:

@@ -4,46 +4,88 @@ Every manifest has exactly one claim generator with `specVersion`, one `c2pa.act
 created assertions with `allActionsIncluded`, and one assertion of our own. Labels and parameters that are not
 C2PA's carry our reverse domain name (C2PA 2.4, section 6.2.2). No deprecated assertion is used, and nothing
 is signed that the reader of a clip has no need to know.
+
+Ingredients without a manifest of their own (a prompt, a base model that nobody signed) are part of a definition;
+signed ones are added when it is signed. Bytes that a definition refers to are given by `clip_resources`.
+
+There is no asset type assertion: c2pa-rs 0.91 writes `c2pa.asset-type.v2` under its old label, which is deprecated.
+What kind of thing a model or a snapshot is stands in the data types of the ingredient that it becomes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from db.clock import rfc3339
+from governance.credentials import manifest_assertions as parts
+from governance.credentials.manifest_terms import (
+    ACTIONS_LABEL,
+    CLIP_LABEL,
+    CLIP_MEDIA_TYPE,
+    CLIP_SOURCE_TYPE,
+    COMPONENTS_LABEL,
+    DISCLOSURE_LABEL,
+    EXTERNAL_REFERENCE_LABEL,
+    GENERATOR_NAME,
+    MERKLE_ALGORITHM,
+    METADATA_LABEL,
+    MODEL_INGREDIENT,
+    MODEL_LABEL,
+    MODEL_MEDIA_TYPE,
+    MODEL_SOURCE_TYPE,
+    MODEL_TYPE,
+    PROMOTABLE_KEY,
+    PROMPT_INGREDIENT,
+    PROMPT_RESOURCE,
+    SCREEN_LABEL,
+    SNAPSHOT_DATA_TYPES,
+    SNAPSHOT_INGREDIENT,
+    SNAPSHOT_LABEL,
+    SNAPSHOT_MEDIA_TYPE,
+    SNAPSHOT_SOURCE_TYPE,
+    SOFT_BINDING_LABEL,
+    SPEC_VERSION,
+    THUMBNAIL_RESOURCE,
+    TRAINING_MINING_LABEL,
+)
 from governance.credentials.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
 
-SPEC_VERSION = "2.4.0"
-PROMOTABLE_KEY = "promotable"
-"""In our assertions: `false` for what is for research only. Absent: nothing is said against commercial use."""
-GENERATOR_NAME = "cleartitle"
-
-SNAPSHOT_LABEL = "org.cleartitle.dataset-snapshot"
-MODEL_LABEL = "org.cleartitle.model"
-CLIP_LABEL = "org.cleartitle.clip"
-ACTIONS_LABEL = "c2pa.actions.v2"
-DISCLOSURE_LABEL = "c2pa.ai-disclosure"
-TRAINING_MINING_LABEL = "cawg.training-mining"
-
-# A table of facts made by a program, weights derived from sampled content, and media made with such weights:
-# IPTC Digital Source Type vocabulary, and C2PA's own addition to it for what is data rather than media.
-SNAPSHOT_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/dataDrivenMedia"
-MODEL_SOURCE_TYPE = "http://c2pa.org/digitalsourcetype/trainedAlgorithmicData"
-CLIP_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-
-MODEL_TYPE = "c2pa.types.model.pytorch"
-SNAPSHOT_DATA_TYPES: tuple[Mapping[str, str], ...] = ({"type": "c2pa.types.dataset.pytorch"},)
-SNAPSHOT_INGREDIENT = "snapshot"
-MODEL_INGREDIENT = "model"
-
-SNAPSHOT_MEDIA_TYPE = "application/json"
-MODEL_MEDIA_TYPE = "application/octet-stream"
-CLIP_MEDIA_TYPE = "video/mp4"
-
-_MERKLE_ALGORITHM = "sha256-rfc6962"
-# A permission is for the owner of a clip to give. Until then, nothing is allowed.
-_RESERVED_USES = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", "cawg.data_mining")
+# The terms are part of what this module offers: whoever reads a manifest needs them too.
+__all__ = [
+    "ACTIONS_LABEL",
+    "CLIP_LABEL",
+    "CLIP_MEDIA_TYPE",
+    "CLIP_SOURCE_TYPE",
+    "COMPONENTS_LABEL",
+    "DISCLOSURE_LABEL",
+    "EXTERNAL_REFERENCE_LABEL",
+    "GENERATOR_NAME",
+    "METADATA_LABEL",
+    "MODEL_INGREDIENT",
+    "MODEL_LABEL",
+    "MODEL_MEDIA_TYPE",
+    "MODEL_SOURCE_TYPE",
+    "MODEL_TYPE",
+    "PROMOTABLE_KEY",
+    "PROMPT_INGREDIENT",
+    "PROMPT_RESOURCE",
+    "SCREEN_LABEL",
+    "SNAPSHOT_DATA_TYPES",
+    "SNAPSHOT_INGREDIENT",
+    "SNAPSHOT_LABEL",
+    "SNAPSHOT_MEDIA_TYPE",
+    "SNAPSHOT_SOURCE_TYPE",
+    "SOFT_BINDING_LABEL",
+    "SPEC_VERSION",
+    "THUMBNAIL_RESOURCE",
+    "TRAINING_MINING_LABEL",
+    "clip_manifest",
+    "clip_resources",
+    "model_data_types",
+    "model_manifest",
+    "snapshot_manifest",
+]
 
 
 def model_data_types(version: str) -> tuple[Mapping[str, str], ...]:
@@ -56,7 +98,7 @@ def snapshot_manifest(statement: SnapshotStatement, *, generator_version: str) -
     facts: dict[str, Any] = {
         "name": statement.name,
         "snapshotUrn": statement.snapshot_urn,
-        "alg": _MERKLE_ALGORITHM,
+        "alg": MERKLE_ALGORITHM,
         "merkleRoot": statement.merkle_root,
         "numAssets": statement.num_assets,
         "numClips": statement.num_clips,
@@ -74,11 +116,16 @@ def snapshot_manifest(statement: SnapshotStatement, *, generator_version: str) -
         facts["documentSha256"] = statement.document_sha256
     facts |= _promotion(is_promotable=statement.is_promotable)
     created = _created(SNAPSHOT_SOURCE_TYPE, facts["sealedAt"], generator_version)
-    return _manifest(statement.name, generator_version, _actions(created), _assertion(SNAPSHOT_LABEL, facts))
+    return _manifest(
+        statement.name, generator_version, _actions(created), parts.created_assertion(SNAPSHOT_LABEL, facts)
+    )
 
 
 def model_manifest(statement: ModelStatement, *, generator_version: str) -> dict[str, Any]:
-    """Return the manifest of weights, to be signed with the snapshot as ingredient `SNAPSHOT_INGREDIENT`."""
+    """Return the manifest of weights, to be signed with the snapshot as ingredient `SNAPSHOT_INGREDIENT`.
+
+    Components with manifests of their own are to be given as ingredients too, each labelled with its role.
+    """
     facts: dict[str, Any] = {
         "name": statement.name,
         "modelUrn": statement.model_urn,
@@ -92,13 +139,56 @@ def model_manifest(statement: ModelStatement, *, generator_version: str) -> dict
         "snapshotUrn": statement.snapshot_urn,
         "snapshotRoot": statement.snapshot_root,
     } | _promotion(is_promotable=statement.is_promotable)
-    parameters = {"ingredientIds": [SNAPSHOT_INGREDIENT], "org.cleartitle.run-id": statement.run_id}
+    labels = [SNAPSHOT_INGREDIENT, *(component.role for component in statement.components)]
+    parameters = {"ingredientIds": labels, "org.cleartitle.run-id": statement.run_id}
     created = _created(MODEL_SOURCE_TYPE, facts["trainedAt"], generator_version, parameters)
-    return _manifest(statement.name, generator_version, _actions(created), _assertion(MODEL_LABEL, facts))
+    assertions = [_actions(created), parts.created_assertion(MODEL_LABEL, facts)]
+    if statement.components:
+        assertions.append(parts.components(statement.components))
+    unsigned = (component for component in statement.components if not component.has_manifest)
+    ingredients = [parts.component_ingredient(component) for component in unsigned]
+    return _manifest(statement.name, generator_version, *assertions) | _ingredients(*ingredients)
 
 
 def clip_manifest(statement: ClipStatement, *, generator_version: str) -> dict[str, Any]:
-    """Return the manifest of a clip, to be signed with the model as ingredient `MODEL_INGREDIENT`."""
+    """Return the manifest of a clip, to be signed with the model as ingredient `MODEL_INGREDIENT`.
+
+    What it refers to is given by `clip_resources`.
+    """
+    generated_at = rfc3339(statement.generated_at)
+    ingredient_ids = [MODEL_INGREDIENT, *([PROMPT_INGREDIENT] if statement.prompt is not None else [])]
+    parameters = {
+        "ingredientIds": ingredient_ids,
+        "org.cleartitle.prompt-sha256": statement.prompt_sha256,
+        "org.cleartitle.seed": statement.seed,
+        "org.cleartitle.num-steps": statement.num_steps,
+    }
+    actions = [_created(CLIP_SOURCE_TYPE, generated_at, generator_version, parameters)]
+    if statement.watermark is not None:
+        actions.append(_action("c2pa.watermarked.bound", generated_at, generator_version))
+    manifest = _manifest(
+        statement.title,
+        generator_version,
+        _actions(*actions),
+        *_clip_assertions(statement, generator_version),
+    )
+    if statement.thumbnail_jpeg is not None:
+        manifest["thumbnail"] = {"format": "image/jpeg", "identifier": THUMBNAIL_RESOURCE}
+    prompts = [] if statement.prompt is None else [parts.prompt_ingredient(statement.prompt)]
+    return manifest | _ingredients(*prompts)
+
+
+def clip_resources(statement: ClipStatement) -> dict[str, bytes]:
+    """Return the bytes that the manifest of a clip refers to, by identifier, to be signed with it."""
+    resources = {}
+    if statement.thumbnail_jpeg is not None:
+        resources[THUMBNAIL_RESOURCE] = statement.thumbnail_jpeg
+    if statement.prompt is not None and statement.prompt.text is not None:
+        resources[PROMPT_RESOURCE] = statement.prompt.text.encode()
+    return resources
+
+
+def _clip_assertions(statement: ClipStatement, generator_version: str) -> Iterator[dict[str, Any]]:
     facts = {
         "clipUrn": statement.clip_urn,
         "generatedAt": rfc3339(statement.generated_at),
@@ -110,26 +200,21 @@ def clip_manifest(statement: ClipStatement, *, generator_version: str) -> dict[s
         "numFrames": statement.num_frames,
     } | _promotion(is_promotable=statement.is_promotable)
     root = {
-        "alg": _MERKLE_ALGORITHM,
+        "alg": MERKLE_ALGORITHM,
         "merkleRoot": statement.snapshot_root,
         "snapshotUrn": statement.snapshot_urn,
     }
-    parameters = {
-        "ingredientIds": [MODEL_INGREDIENT],
-        "org.cleartitle.prompt-sha256": statement.prompt_sha256,
-        "org.cleartitle.seed": statement.seed,
-        "org.cleartitle.num-steps": statement.num_steps,
-    }
-    created = _created(CLIP_SOURCE_TYPE, rfc3339(statement.generated_at), generator_version, parameters)
-    return _manifest(
-        statement.title,
-        generator_version,
-        _actions(created),
-        _assertion(CLIP_LABEL, facts),
-        _assertion(SNAPSHOT_LABEL, root),
-        _disclosure(statement),
-        _training_mining(),
-    )
+    yield parts.created_assertion(CLIP_LABEL, facts)
+    yield parts.created_assertion(SNAPSHOT_LABEL, root)
+    yield parts.disclosure(statement)
+    yield parts.training_mining()
+    yield parts.metadata(statement, generator_version)
+    if statement.screen is not None:
+        yield parts.replication_screen(statement.screen)
+    if statement.watermark is not None:
+        yield parts.soft_binding(statement.watermark)
+    if statement.snapshot_reference is not None:
+        yield parts.external_reference(statement.snapshot_reference)
 
 
 def _manifest(title: str, generator_version: str, *assertions: dict[str, Any]) -> dict[str, Any]:
@@ -137,43 +222,24 @@ def _manifest(title: str, generator_version: str, *assertions: dict[str, Any]) -
     return {"title": title, "claim_generator_info": [generator], "assertions": list(assertions)}
 
 
-def _assertion(label: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """An assertion that we made ourselves (`created`), as opposed to one gathered from elsewhere."""
-    return {"label": label, "created": True, "data": dict(data)}
+def _actions(*actions: dict[str, Any]) -> dict[str, Any]:
+    return parts.created_assertion(ACTIONS_LABEL, {"actions": list(actions), "allActionsIncluded": True})
 
 
-def _actions(created: dict[str, Any]) -> dict[str, Any]:
-    return _assertion(ACTIONS_LABEL, {"actions": [created], "allActionsIncluded": True})
+def _action(name: str, when: str, generator_version: str) -> dict[str, Any]:
+    agent = {"name": GENERATOR_NAME, "version": generator_version}
+    return {"action": name, "when": when, "softwareAgent": agent}
 
 
 def _created(
     source_type: str, when: str, generator_version: str, parameters: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    action: dict[str, Any] = {
-        "action": "c2pa.created",
-        "digitalSourceType": source_type,
-        "when": when,
-        "softwareAgent": {"name": GENERATOR_NAME, "version": generator_version},
-    }
+    action = _action("c2pa.created", when, generator_version) | {"digitalSourceType": source_type}
     return action | ({"parameters": dict(parameters)} if parameters else {})
 
 
-def _disclosure(statement: ClipStatement) -> dict[str, Any]:
-    """The AI disclosure of C2PA 2.4, section 18.28: somebody wrote the prompt, nobody approved the result."""
-    return _assertion(
-        DISCLOSURE_LABEL,
-        {
-            "modelType": MODEL_TYPE,
-            "modelName": statement.model_name,
-            "modelIdentifier": statement.model_urn,
-            "contentProfile": {"humanOversightLevel": "prompt_guided"},
-        },
-    )
-
-
-def _training_mining() -> dict[str, Any]:
-    entries = {use: {"use": "notAllowed"} for use in _RESERVED_USES}
-    return _assertion(TRAINING_MINING_LABEL, {"entries": entries})
+def _ingredients(*definitions: dict[str, Any]) -> dict[str, Any]:
+    return {"ingredients": list(definitions)} if definitions else {}
 
 
 def _promotion(*, is_promotable: bool) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Trust anchors: the root certificates that decide whose Content Credentials count.
 
 There are none by default. A signature under a certificate that leads to no anchor proves only that somebody
-signed, and anybody can sign under any name.
+signed, and anybody can sign under any name. Anchors for signers and anchors for time-stamp authorities are two
+lists (C2PA 2.4, section 14.4): who may say when something was signed may not sign it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.utils import CryptographyDeprecationWarning
 
 from db.errors import ConfigError, UndecidedError
+from governance.credentials.trust_list_format import is_json_list, pem_of_list
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _FENCE = re.compile(rb"-----(?:BEGIN|END) ")
@@ -27,6 +29,7 @@ class TrustAnchors:
     """One or more CA certificates in PEM, every one of which has been parsed."""
 
     pem: bytes
+    """CA certificates of signers."""
     description: str
     """Where they come from, for the report."""
     time_stamp_pem: bytes = b""
@@ -57,18 +60,32 @@ def parse_trust_anchors(pem: bytes, *, description: str) -> TrustAnchors:
     return TrustAnchors(clean, description)
 
 
-def load_trust_anchors(paths: Iterable[Path]) -> TrustAnchors:
-    """Read the anchors in all `paths` together.
+def load_trust_anchors(paths: Iterable[Path], time_stamp_paths: Iterable[Path] = ()) -> TrustAnchors:
+    """Read the anchors in all `paths` together: PEM files, or trust lists in JSON (ETSI TS 119 602, as C2PA has it).
+
+    `time_stamp_paths` hold those of time-stamp authorities; without any, no time stamp counts.
 
     Raises `UndecidedError` if no path is given or one cannot be read, `ConfigError` as `parse_trust_anchors`.
     """
-    parts = [parse_trust_anchors(_read(path), description=str(path)) for path in paths]
+    parts = [_load(path) for path in paths]
     if not parts:
         raise UndecidedError(
             "no trust anchors: whether a signature counts cannot be decided",
             hint="give a PEM file of root certificates with --trust, or run inside a project",
         )
-    return TrustAnchors(b"".join(part.pem for part in parts), ", ".join(part.description for part in parts))
+    stamps = [_load(path) for path in time_stamp_paths]
+    return TrustAnchors(
+        b"".join(part.pem for part in parts),
+        ", ".join(part.description for part in parts),
+        b"".join(part.pem for part in stamps),
+    )
+
+
+def _load(path: Path) -> TrustAnchors:
+    content = _read(path)
+    if is_json_list(content):
+        content = pem_of_list(content, description=str(path))
+    return parse_trust_anchors(content, description=str(path))
 
 
 def _read(path: Path) -> bytes:

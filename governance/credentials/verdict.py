@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from db.clock import rfc3339
@@ -15,14 +15,42 @@ RESEARCH_ONLY = "research only: not for commercial release"
 
 
 class VerdictOutcome(enum.StrEnum):
-    """The answer. Only `PASS` is a yes; the last two decide nothing."""
+    """The answer. Only `PASS` is a yes, `FAIL` and `UNTRUSTED` are a no; the others decide nothing."""
 
     PASS = "pass"
     FAIL = "fail"
     UNTRUSTED = "untrusted"
     """Intact, but signed by nobody whom the trust anchors know."""
     NO_MANIFEST = "no_manifest"
+    RECOVERED = "recovered"
+    """The file carries nothing, but a registry knows what it was given. That the file is unaltered is not shown."""
     UNREADABLE = "unreadable"
+
+
+class Binding(enum.StrEnum):
+    """What ties a file to credentials that are not in it, the strongest first."""
+
+    HARD = "hard"
+    """A digest: the content is bit for bit what was signed."""
+    WATERMARK = "watermark"
+    """A number in the pictures."""
+    FINGERPRINT = "fingerprint"
+    """A likeness."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """Credentials that a registry holds for a file that carries none."""
+
+    binding: Binding
+    clip_urn: str
+    manifest_label: str
+    store: bytes = field(repr=False)
+    """The manifest store, as it was embedded. Not validated by whoever hands it over."""
+    original_sha256: str
+    """Of the file as it was published."""
+    certainty: str
+    """How sure the registry is, in words."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +59,10 @@ class VerdictFailure:
 
     code: str
     reason: str
+    link: str | None = None
+    """Label of the manifest at fault, where one is."""
+    depth: int | None = None
+    """0: the file's own manifest; 1: that of an ingredient; and so on down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +90,8 @@ class Verdict:
     credentials: Credentials | None = None
     chain: ChainOfTitle | None = None
     """Present when the links hold together, also beside a failure that concerns something else."""
+    recovered: Recovered | None = None
+    """Where the credentials come from, if not from the file."""
     remarks: tuple[str, ...] = ()
     """True things that do not change the outcome, such as a licence that has run out since."""
     not_checked: tuple[str, ...] = ()
@@ -72,8 +106,10 @@ class Verdict:
         return dataclasses.replace(self, outcome=outcome, failures=(*self.failures, failure))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the verdict as JSON values, times as RFC 3339 text."""
+        """Return the verdict as JSON values, times as RFC 3339 text; a recovered store itself is left out."""
         values: dict[str, Any] = _plain(dataclasses.asdict(self))
+        if values["recovered"] is not None:
+            del values["recovered"]["store"]
         return values
 
 

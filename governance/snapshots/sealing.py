@@ -23,10 +23,9 @@ from db.project import Project
 from db.records import AssetRecord, DecisionRecord, SnapshotRecord
 from db.vocabularies import CollectionKind, Outcome
 from governance.credentials.engine import sign_sidecar
-from governance.credentials.keys import load_signing_identity
 from governance.credentials.manifest import SNAPSHOT_MEDIA_TYPE, snapshot_manifest
+from governance.credentials.signers import load_project_identity, load_project_trust
 from governance.credentials.statements import LicenseShare, SnapshotStatement
-from governance.credentials.trust import load_trust_anchors
 from governance.decisions.clearance import num_stale_clips
 from governance.facts.matches import Comparison
 from governance.policy.policy import Policy
@@ -138,8 +137,8 @@ def _sign(project: Project, document: dict[str, Any], document_sha256: str, fold
         folder / DOCUMENT_NAME,
         folder / SIDECAR_NAME,
         media_type=SNAPSHOT_MEDIA_TYPE,
-        identity=load_signing_identity(project.keys),
-        trust=load_trust_anchors(project.trust_anchors),
+        identity=load_project_identity(project),
+        trust=load_project_trust(project),
     )
 
 

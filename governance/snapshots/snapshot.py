@@ -29,8 +29,8 @@ from db.project import Project
 from db.records import SnapshotRecord
 from governance.credentials.engine import read_store
 from governance.credentials.manifest import SNAPSHOT_LABEL, SNAPSHOT_MEDIA_TYPE
+from governance.credentials.signers import load_project_trust
 from governance.credentials.store import assertion_data
-from governance.credentials.trust import load_trust_anchors
 from governance.errors import SnapshotError, VerificationError
 from governance.snapshots.document import check_document, license_of, states_promotable
 
@@ -149,9 +149,7 @@ def verified_document(project: Project, record: SnapshotRecord) -> dict[str, Any
     if sha256_hex(content) != record.document_sha256:  # 2
         raise SnapshotError(f"snapshot {record.name}: {path} is not the document that was sealed")
     try:
-        store = read_store(
-            path, load_trust_anchors(project.trust_anchors), media_type=SNAPSHOT_MEDIA_TYPE, sidecar=sidecar
-        )
+        store = read_store(path, load_project_trust(project), media_type=SNAPSHOT_MEDIA_TYPE, sidecar=sidecar)
     except OSError as exc:
         raise SnapshotError(f"snapshot {record.name}: its credentials cannot be read: {exc}") from exc
     store.require_sound(str(path))  # 3

@@ -68,11 +68,15 @@ DATABASE = '[database]\nurl = "sqlite:///x.db"\n'
     [
         ("", r"\[database\] url is missing"),
         ("[database", "cleartitle.toml"),
-        ("[databse]\n", r"unknown table \[databse\]; expected one of database, ingest, trust"),
+        (
+            "[databse]\n",
+            r"unknown table \[databse\]; expected one of database, ingest, generate, trust, signing",
+        ),
         ("encoder = 'default'\n" + DATABASE, r"unknown table \[encoder\]"),
         (DATABASE + "[ingest]\nencoderr = 'x'\n", "has no setting 'encoderr'"),
         (DATABASE + "[ingest]\nencoder = 3\n", "encoder must be of type str"),
         (DATABASE + "[ingest]\nsamples_per_second = true\n", "samples_per_second must be of type int"),
+        (DATABASE + "[generate]\ntraining_replicas = 'pass'\n", "expected 'refuse' or 'hold'"),
         (DATABASE + "[ingest]\nsamples_per_second = 0\n", "samples_per_second is 0, expected 1 to 30"),
         (DATABASE + "[ingest]\nmax_clip_seconds = 601\n", "max_clip_seconds is 601, expected 1 to 600"),
         (DATABASE + "[trust]\nanchors = 'keys/trust.pem'\n", "anchors must be of type list"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,9 +20,22 @@ from governance.credentials.keys import (
     create_development_keys,
     load_signing_identity,
 )
-from governance.credentials.statements import ClipStatement, LicenseShare, ModelStatement, SnapshotStatement
+from governance.credentials.statements import (
+    ClipStatement,
+    ComparedCollection,
+    ComponentStatement,
+    ComponentStatus,
+    HumanOversight,
+    LicenseShare,
+    ModelStatement,
+    PromptStatement,
+    ScreenStatement,
+    SnapshotReference,
+    SnapshotStatement,
+    WatermarkStatement,
+)
 from governance.credentials.trust import TrustAnchors, load_trust_anchors
-from governance.credentials.verify import sidecar_of
+from governance.credentials.verify_kinds import sidecar_of
 
 SEALED_AT = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 TRAINED_AT = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
@@ -147,6 +161,70 @@ def clip_statement(snapshot_root: str, **changes: Any) -> ClipStatement:
     return ClipStatement(**facts | changes)
 
 
+def thumbnail_jpeg() -> bytes:
+    """A small grey picture."""
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), (90, 90, 90)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def screen_statement(**changes: Any) -> ScreenStatement:
+    """What a replication screen says that found nothing, except for `changes`."""
+    facts: dict[str, Any] = {
+        "outcome": "passed",
+        "detector_name": "aligned-copies",
+        "detector_digest": "ab" * 32,
+        "encoder_name": "lite0",
+        "encoder_digest": "cd" * 32,
+        "min_probability": 0.9,
+        "compared": (
+            ComparedCollection(name="spring", against="training", num_assets=2, num_compared=2),
+            ComparedCollection(name="films", against="reference", num_assets=7, num_compared=6),
+        ),
+        "num_matches": 0,
+        "highest_probability": None,
+        "sha256": "ef" * 32,
+        "caveat": "how many copies are missed was not measured",
+    }
+    return ScreenStatement(**facts | changes)
+
+
+def whole_clip_statement(document: bytes, **changes: Any) -> ClipStatement:
+    """A clip of which everything is said that can be, except for `changes`."""
+    facts: dict[str, Any] = {
+        "human_oversight": HumanOversight.HUMAN_VALIDATED,
+        "prompt": PromptStatement(sha256=hashlib.sha256(PROMPT.encode()).hexdigest()),
+        "snapshot_reference": SnapshotReference(
+            url="snapshot.json", sha256=hashlib.sha256(document).hexdigest(), size_bytes=len(document)
+        ),
+        "watermark": WatermarkStatement(mark_id="0123456789abcdef"),
+        "screen": screen_statement(),
+        "thumbnail_jpeg": thumbnail_jpeg(),
+    }
+    return clip_statement(document_root(document)[0], **facts | changes)
+
+
+def base_components() -> tuple[ComponentStatement, ...]:
+    """Two models that nobody signed, one of them known by its weights."""
+    return (
+        ComponentStatement(
+            role="captioner",
+            name="tiny captioner",
+            version="2",
+            status=ComponentStatus.LICENSED_CLAIMED,
+            sha256="12" * 32,
+            license_expression="Apache-2.0",
+        ),
+        ComponentStatement(
+            role="autoencoder", name="video autoencoder", version="1", status=ComponentStatus.UNDISCLOSED
+        ),
+    )
+
+
 def sign_snapshot(path: Path, statement: SnapshotStatement, signer: Signer) -> None:
     """Sign the document at `path` with a sidecar."""
     sign_sidecar(
@@ -172,8 +250,15 @@ def snapshot_ingredient(path: Path, signer: Signer) -> Ingredient:
     )
 
 
-def sign_model(path: Path, statement: ModelStatement, signer: Signer, *, snapshot: Ingredient) -> None:
-    """Sign the weights at `path` with a sidecar."""
+def sign_model(
+    path: Path,
+    statement: ModelStatement,
+    signer: Signer,
+    *,
+    snapshot: Ingredient,
+    bases: Sequence[Ingredient] = (),
+) -> None:
+    """Sign the weights at `path` with a sidecar; `bases` are components with manifests of their own."""
     sign_sidecar(
         m.model_manifest(statement, generator_version=VERSION),
         path,
@@ -181,7 +266,7 @@ def sign_model(path: Path, statement: ModelStatement, signer: Signer, *, snapsho
         media_type=m.MODEL_MEDIA_TYPE,
         identity=signer.identity,
         trust=signer.trust,
-        ingredients=[snapshot],
+        ingredients=[snapshot, *bases],
     )
 
 
@@ -210,6 +295,7 @@ def sign_clip(
         identity=signer.identity,
         trust=signer.trust,
         ingredients=[model],
+        resources=m.clip_resources(statement),
     )
 
 

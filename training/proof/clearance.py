@@ -6,8 +6,8 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 
-from db import artefacts
 from db.canonical import digest_of
+from db.exposures import exposures_of
 from db.project import Project
 from governance.errors import SnapshotError, VerificationError
 from governance.snapshots.permits import RunPermit, read_permit
@@ -132,7 +132,7 @@ def _check_exposure(project: Project, run: RunEvidence, clip_ids: list[str]) -> 
         if leaf["kind"] == "step":
             count.update(clip_ids[index] for index in leaf["clips"])
     with project.session() as session:
-        recorded = artefacts.exposure_counts(session, run.run_id)
+        recorded = {row.clip_id: row.count for row in exposures_of(session, run.run_id)}
     if dict(count) != recorded:
         return fails(Level.L1, "exposure", "the exposure on record is not what the ledger adds up to")
     return holds(

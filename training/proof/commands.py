@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def training() -> None:
-    """Check what a training run proves."""
+    """Check what a training run proves.
+
+    Example: cleartitle training verify spring-1a2b3c4d
+    """
 
 
 @training.command()

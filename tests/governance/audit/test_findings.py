@@ -18,12 +18,12 @@ from governance.facts.facts import fact_types
 _ROOT = Path(__file__).resolve().parents[3]
 _DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
 _NAMESPACES = {
-    "c2pa", "cawg", "cleartitle", "org", "http", "db", "governance", "ingest", "training", "policies",
+    "c2pa", "cawg", "claim", "cleartitle", "org", "http", "db", "governance", "ingest", "training", "policies",
 }  # fmt: skip
 """First words of what is no finding: other vocabularies, our own names in manifests, modules, server messages."""
 _SUFFIXES = {
-    "csv", "db", "faiss", "html", "ico", "jpg", "js", "css", "json", "jsonl", "mp4", "npy", "npz", "parquet", "pem",
-    "safetensors", "toml", "txt", "xmp", "yaml", "c2pa",
+    "csv", "db", "faiss", "html", "ico", "jpg", "js", "css", "json", "jsonl", "key", "mp4", "npy", "npz", "parquet",
+    "pem", "safetensors", "toml", "txt", "xmp", "yaml", "c2pa",
 }  # fmt: skip
 
 

@@ -6,19 +6,28 @@ import multiprocessing
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from db.errors import RefusedError
 from governance.credentials import engine as content_credentials
+from governance.credentials import library
 from governance.credentials import manifest as m
 from governance.credentials.engine import ingredient_from_sidecar, read_store, sign_embedded, sign_sidecar
 from governance.credentials.keys import SigningIdentity
-from governance.credentials.verify import sidecar_of
+from governance.credentials.self_test import require_working_identity
+from governance.credentials.verdict import VerdictOutcome
+from governance.credentials.verify import sidecar_of, verify_file
 from governance.errors import NoManifest, SigningError, VerificationError
-from tests.governance.mp4_surgery import box, flip
+from tests.governance.credentials.large_clip import write_large_clip
+from tests.governance.mp4_surgery import box, flip, span_of
 from tests.governance.signed_chain import (
     VERSION,
     SignedChain,
@@ -26,6 +35,7 @@ from tests.governance.signed_chain import (
     make_signer,
     model_ingredient,
     sign_clip,
+    write_clip,
 )
 
 ROOT = "ab" * 32
@@ -132,7 +142,7 @@ def test_a_bad_manifest_leaves_nothing_behind_and_an_old_file_alone(
     destination.write_bytes(b"older")
     manifest = m.clip_manifest(clip_statement(ROOT), generator_version=VERSION)
     manifest["assertions"][0]["data"]["actions"] = [{"action": "c2pa.created"}]
-    with pytest.raises(SigningError, match="could not be signed"):
+    with pytest.raises(VerificationError, match=r"Invalid: assertion\.action\.malformed in active manifest"):
         _sign_clip_manifest(signed_chain, manifest, signed_chain.unsigned_clip, destination)
     assert destination.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
@@ -231,7 +241,9 @@ def test_an_identity_that_the_anchors_do_not_know_signs_nothing(
     signed_chain: SignedChain, tmp_path: Path
 ) -> None:
     stranger = make_signer(tmp_path / "keys")
-    with pytest.raises(SigningError, match=r"self-test: .* reads Valid, expected Trusted") as caught:
+    with pytest.raises(
+        SigningError, match=r"self-test: .* reads Valid \(signingCredential\.untrusted\), expected Trusted"
+    ) as caught:
         sign_sidecar(
             m.model_manifest(signed_chain.model_statement, generator_version=VERSION),
             signed_chain.weights,
@@ -252,7 +264,7 @@ def test_a_key_of_another_certificate_fails_in_the_self_test(
         signed_chain.signer.identity, key_pem=stranger.identity.key_pem
     )
     with pytest.raises(SigningError, match="self-test"):
-        content_credentials._self_test(mixed, signed_chain.signer.trust)
+        require_working_identity(mixed, signed_chain.signer.trust)
 
 
 def test_changed_weights_do_not_become_an_ingredient(signed_chain: SignedChain, tmp_path: Path) -> None:
@@ -286,7 +298,7 @@ def test_the_settings_keep_the_network_off(signed_chain: SignedChain, tmp_path: 
         url = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
         identity, context = (
             signed_chain.signer.identity,
-            content_credentials._context(signed_chain.signer.trust),
+            content_credentials.context_of(signed_chain.signer.trust),
         )
         info = C2paSignerInfo(identity.algorithm, identity.chain_pem, identity.key_pem, None)
         remote = tmp_path / "remote.mp4"
@@ -334,3 +346,186 @@ def test_finished_files_have_the_usual_rights(signed_chain: SignedChain) -> None
     os.umask(umask)
     for path in (signed_chain.clip, sidecar_of(signed_chain.weights)):
         assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_eight_processes_sign_and_verify_at_once(signed_chain: SignedChain, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(8)
+    processes = [
+        context.Process(target=_sign_and_verify, args=(signed_chain, tmp_path / f"{number}.mp4", barrier))
+        for number in range(8)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{number}.mp4" for number in range(8)]
+
+
+def _sign_and_verify(chain: SignedChain, destination: Path, barrier: Any) -> None:
+    barrier.wait(60)
+    sign_clip(
+        chain.unsigned_clip, destination, chain.clip_statement, chain.signer, model=chain.model_ingredient
+    )
+    verdict = verify_file(destination, chain.signer.trust)
+    assert verdict.outcome is VerdictOutcome.PASS, verdict.failures
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_kill_in_the_middle_of_signing_leaves_the_old_file_and_nothing_that_stays(
+    signed_chain: SignedChain, tmp_path: Path
+) -> None:
+    """The child stops inside the signature, with the copy half written, and is killed there."""
+    destination = tmp_path / "out.mp4"
+    destination.write_bytes(b"older")
+    context = multiprocessing.get_context("fork")
+    is_signing = context.Event()
+    child = context.Process(target=_sign_forever, args=(signed_chain, destination, is_signing))
+    child.start()
+    assert is_signing.wait(60)
+    assert [path.name[0] for path in sorted(tmp_path.iterdir())] == [".", "o"]
+    child.kill()
+    child.join(60)
+    assert child.exitcode == -9
+    assert destination.read_bytes() == b"older"
+    sign_clip(
+        signed_chain.unsigned_clip,
+        destination,
+        signed_chain.clip_statement,
+        signed_chain.signer,
+        model=signed_chain.model_ingredient,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    assert verify_file(destination, signed_chain.signer.trust).outcome is VerdictOutcome.PASS
+
+
+def _sign_forever(chain: SignedChain, destination: Path, is_signing: Any) -> None:
+    """Sign with a function that answers the self-test and then no more."""
+    key = serialization.load_pem_private_key(chain.signer.identity.key_pem, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    signatures: list[bytes] = []
+
+    def sign(data: bytes) -> bytes:
+        if signatures:
+            is_signing.set()
+            threading.Event().wait()
+        signatures.append(key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return signatures[0]
+
+    identity = dataclasses.replace(chain.signer.identity, key_pem=b"", sign=sign)
+    sign_clip(
+        chain.unsigned_clip,
+        destination,
+        chain.clip_statement,
+        dataclasses.replace(chain.signer, identity=identity),
+        model=chain.model_ingredient,
+    )
+
+
+def test_a_fragmented_clip_signs_verifies_and_is_guarded(signed_chain: SignedChain, tmp_path: Path) -> None:
+    plain, signed = tmp_path / "plain.mp4", tmp_path / "signed.mp4"
+    write_clip(plain, container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+    content = plain.read_bytes()
+    assert b"moof" in content
+    _sign_clip_manifest(
+        signed_chain, m.clip_manifest(signed_chain.clip_statement, generator_version=VERSION), plain, signed
+    )
+    assert verify_file(signed, signed_chain.signer.trust).outcome is VerdictOutcome.PASS
+    whole = signed.read_bytes()
+    start, end = span_of(whole, "moof")
+    media_start, media_end = span_of(whole, "mdat")
+    for damaged in (
+        whole[:start] + whole[media_end:],
+        flip(whole, media_start + 40),
+        whole[:end] + whole[media_end:],
+    ):
+        signed.write_bytes(damaged)
+        assert verify_file(signed, signed_chain.signer.trust).outcome is VerdictOutcome.FAIL
+
+
+def test_what_a_manifest_refers_to_goes_in_with_it(signed_chain: SignedChain, tmp_path: Path) -> None:
+    """Ingredients that nobody signed, and bytes such as a thumbnail's, beside the signed model."""
+    manifest = m.clip_manifest(signed_chain.clip_statement, generator_version=VERSION)
+    manifest["thumbnail"] = {"format": "image/jpeg", "identifier": "look.jpg"}
+    manifest["ingredients"] = [
+        *manifest.get("ingredients", ()),
+        {"title": "a base model", "relationship": "inputTo", "label": "base", "instance_id": "urn:sha256:ab"},
+    ]
+    picture = b"\xff\xd8\xff\xe0 as good as a picture \xff\xd9"
+    written = sign_embedded(
+        manifest,
+        signed_chain.unsigned_clip,
+        tmp_path / "out.mp4",
+        media_type=m.CLIP_MEDIA_TYPE,
+        identity=signed_chain.signer.identity,
+        trust=signed_chain.signer.trust,
+        ingredients=[signed_chain.model_ingredient],
+        resources=m.clip_resources(signed_chain.clip_statement) | {"look.jpg": picture},
+    )
+    titles = {ingredient["title"] for ingredient in written.active["ingredients"]}
+    assert {"a base model", "tiny"} <= titles
+    assert picture in written.jumbf
+    assert verify_file(tmp_path / "out.mp4", signed_chain.signer.trust).outcome is VerdictOutcome.PASS
+
+
+def test_a_large_file_is_hashed_in_pieces(
+    signed_chain: SignedChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes the place of 256 MB here is the size of the clip, less one."""
+    size = signed_chain.unsigned_clip.stat().st_size
+    for threshold, has_pieces in ((size, False), (size - 1, True)):
+        monkeypatch.setattr(library, "MERKLE_ABOVE_BYTES", threshold)
+        signed = tmp_path / f"{threshold}.mp4"
+        sign_clip(
+            signed_chain.unsigned_clip,
+            signed,
+            signed_chain.clip_statement,
+            signed_chain.signer,
+            model=signed_chain.model_ingredient,
+        )
+        assert verify_file(signed, signed_chain.signer.trust).outcome is VerdictOutcome.PASS
+        store = read_store(signed, signed_chain.signer.trust, media_type=m.CLIP_MEDIA_TYPE)
+        (binding,) = (entry for entry in store.active["assertions"] if entry["label"] == "c2pa.hash.bmff.v3")
+        assert ("merkle" in binding["data"]) == has_pieces
+
+
+@pytest.mark.slow
+def test_300_megabytes_are_signed_and_verified_in_bounded_memory(
+    signed_chain: SignedChain, tmp_path: Path
+) -> None:
+    """In a process of its own, whose peak is the measure: little on top of a small clip's."""
+    large = tmp_path / "large.mp4"
+    write_large_clip(signed_chain.unsigned_clip, large, num_bytes=300_000_000)
+    small_kib, large_kib = (_peak_kib(source, tmp_path) for source in (signed_chain.unsigned_clip, large))
+    assert large_kib - small_kib < 60_000
+
+
+def _peak_kib(source: Path, folder: Path) -> int:
+    arguments = [sys.executable, "-c", _SIGN_IN_CHILD, str(source), str(folder)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+_SIGN_IN_CHILD = """
+import resource, sys, tempfile
+from pathlib import Path
+from governance.credentials import manifest as m
+from governance.credentials.engine import sign_embedded
+from governance.credentials.verify import verify_file
+from tests.governance.signed_chain import make_signer
+
+source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+with tempfile.TemporaryDirectory(dir=folder) as own:
+    signer = make_signer(Path(own) / "keys")
+    action = {"action": "c2pa.created", "digitalSourceType": m.CLIP_SOURCE_TYPE}
+    actions = {"label": m.ACTIONS_LABEL, "created": True, "data": {"actions": [action], "allActionsIncluded": True}}
+    manifest = {"claim_generator_info": [{"name": "test"}], "assertions": [actions]}
+    signed = Path(own) / "signed.mp4"
+    sign_embedded(manifest, source, signed, media_type="video/mp4", identity=signer.identity, trust=signer.trust)
+    verdict = verify_file(signed, signer.trust)
+    assert {failure.code for failure in verdict.failures} == {"chain.missing"}, verdict.failures
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""

@@ -33,6 +33,19 @@ def test_several_files_count_together_and_comments_are_dropped(folder: Path, tmp
     assert "commented.pem" in anchors.description
 
 
+def test_anchors_for_times_are_kept_apart(folder: Path, tmp_path: Path) -> None:
+    create_development_keys(tmp_path / "clock")
+    anchors = load_trust_anchors([folder / TRUST_ANCHOR_FILE], [tmp_path / "clock" / TRUST_ANCHOR_FILE])
+    assert anchors.pem == (folder / TRUST_ANCHOR_FILE).read_bytes()
+    assert anchors.time_stamp_pem == (tmp_path / "clock" / TRUST_ANCHOR_FILE).read_bytes()
+    assert load_trust_anchors([folder / TRUST_ANCHOR_FILE]).time_stamp_pem == b""
+
+
+def test_anchors_for_times_alone_trust_nobody(folder: Path) -> None:
+    with pytest.raises(UndecidedError, match="no trust anchors"):
+        load_trust_anchors([], [folder / TRUST_ANCHOR_FILE])
+
+
 def test_no_anchors_at_all_decide_nothing() -> None:
     with pytest.raises(UndecidedError, match="no trust anchors") as caught:
         load_trust_anchors([])

@@ -17,7 +17,7 @@ import pytest
 from governance.credentials import engine as content_credentials
 from governance.credentials import manifest as m
 from governance.credentials.companions import document_root
-from governance.credentials.engine import Ingredient, read_store, sign_sidecar
+from governance.credentials.engine import Ingredient, read_store, sign_embedded, sign_sidecar
 from governance.credentials.store import ManifestStore
 from governance.credentials.trust import load_trust_anchors
 from governance.credentials.verdict import Verdict, VerdictOutcome
@@ -157,7 +157,8 @@ def _flip_in_signature(data: bytes) -> bytes:
 
 
 def _flip_in_claim(data: bytes) -> bytes:
-    return flip(data, data.index(b"harbour kite"))
+    """In the claim, where the title is text of 17 characters under the key `dc:title`."""
+    return flip(data, data.index(b"dc:title\x71harbour kite") + 12)
 
 
 def _flip_in_assertion(data: bytes) -> bytes:
@@ -433,11 +434,22 @@ def test_a_wrong_source_type_fails(signed_chain: SignedChain, tmp_path: Path) ->
     assert _codes(verdict) == {"disclosure.source_type"}
 
 
-def test_a_clip_without_ai_disclosure_fails(
-    signed_chain: SignedChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(m, "_disclosure", lambda _statement: {"label": "org.example.none", "data": {"a": 1}})
-    verdict = verify_file(_resigned_clip(signed_chain, tmp_path), signed_chain.signer.trust)
+def test_a_clip_without_ai_disclosure_fails(signed_chain: SignedChain, tmp_path: Path) -> None:
+    manifest = m.clip_manifest(signed_chain.clip_statement, generator_version=VERSION)
+    manifest["assertions"] = [
+        entry for entry in manifest["assertions"] if entry["label"] != m.DISCLOSURE_LABEL
+    ]
+    signed = tmp_path / "clip.mp4"
+    sign_embedded(
+        manifest,
+        signed_chain.unsigned_clip,
+        signed,
+        media_type=m.CLIP_MEDIA_TYPE,
+        identity=signed_chain.signer.identity,
+        trust=signed_chain.signer.trust,
+        ingredients=[signed_chain.model_ingredient],
+    )
+    verdict = verify_file(signed, signed_chain.signer.trust)
     assert _codes(verdict) == {"disclosure.missing"}
 
 
