@@ -1,0 +1,51 @@
+"""Floating-point operations of drawing a clip, counted without drawing it.
+
+The model and the sampler run once on tensors that have shapes and no data (PyTorch's meta device) under PyTorch's
+FlopCounterMode, which counts matrix products, convolutions and attention; a multiplication with its addition is 2.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from db.errors import ConfigError
+
+if TYPE_CHECKING:
+    from training.weights import TrainedModel
+
+
+def count_flops(
+    trained: TrainedModel, num_frames: int, height: int, width: int, steps: int, guidance: float
+) -> int:
+    """Return the floating-point operations of drawing one clip of that shape in `steps` steps.
+
+    The shape is that of the model's own clips, before they are scaled to the size of the file. Guidance runs the
+    model with and without the caption, which doubles the passes; the sampler itself is run, so this cannot go stale.
+    Encoding the file is not counted.
+    Raises `ConfigError` for no steps, `TrainingConfigError` for a shape that the model's patches do not fill.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from training.flow import sample_tokens
+    from training.model import VideoDiT
+
+    if steps < 1:
+        raise ConfigError(f"a clip is drawn in at least 1 step, not {steps}")
+    config = dataclasses.replace(trained.config, num_frames=num_frames, height=height, width=width)
+    num_components = trained.tokenizer.num_components
+    num_tokens = math.prod(config.token_grid)
+    with torch.device("meta"):
+        model = VideoDiT(config, num_components=num_components, num_ids=trained.vocabulary.num_ids)
+        noise_1NK = torch.empty((1, num_tokens, num_components))
+        words_1L = torch.empty((1, config.max_words), dtype=torch.long)
+        basis_KP = torch.empty((num_components, trained.tokenizer.basis_KP.shape[1]))
+    step, decoding = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    with step:
+        tokens_1NK = sample_tokens(model, noise_1NK, words_1L, num_steps=1, guidance=guidance)
+    with decoding:
+        # What the tokenizer multiplies; it brings its pixels to the CPU, which tensors without data cannot.
+        tokens_1NK[0] @ basis_KP
+    return steps * step.get_total_flops() + decoding.get_total_flops()
