@@ -64,9 +64,36 @@ _COMMANDS = {
         "Freeze the cleared clips into a signed dataset.",
     ),
     "train": ("training.commands", "train", "Train the reference model on one snapshot and nothing else."),
-    "generate": ("training.commands", "generate", "Write clips, each with its Content Credentials."),
     "training": ("training.proof.commands", "training", "Check what a training run proves."),
+    "attribution": (
+        "training.screening.commands",
+        "attribution",
+        "Whose footage a model consumed, in shares.",
+    ),
+    "generate": ("training.generate_command", "generate", "Write clips, each with its Content Credentials."),
+    "outputs": ("training.outputs_commands", "outputs", "Settle the generated clips that are held."),
+    "quality": ("training.quality.commands", "quality", "Measure clips, and keep a card beside each."),
+    "publish": (
+        "governance.credentials.editing_commands",
+        "publish",
+        "Sign a copy of a clip as published, credentials kept.",
+    ),
+    "redact": (
+        "governance.credentials.editing_commands",
+        "redact",
+        "Take assertions out of a clip, and prove them gone.",
+    ),
+    "trust": (
+        "governance.credentials.trust_commands",
+        "trust",
+        "Show and update whose signatures and time stamps count.",
+    ),
     "verify": ("governance.credentials.commands", "verify", "Lead a clip back to its licences, offline."),
+    "conformance": (
+        "governance.conformance.commands",
+        "conformance",
+        "Hold files against the C2PA conformance programme.",
+    ),
     "demo": ("training.commands", "demo", "The whole chain on real footage."),
 }
 

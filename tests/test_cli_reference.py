@@ -38,6 +38,7 @@ def test_every_command_that_works_in_a_project_takes_it(reference: ModuleType) -
         "cleartitle demo",
         "cleartitle encoder fetch",
         "cleartitle policy facts",
+        "cleartitle quality",
         "cleartitle catalogue uses",
         "cleartitle review password",
         "cleartitle signals protocols",

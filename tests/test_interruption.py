@@ -26,8 +26,9 @@ from db.vocabularies import CollectionKind
 from governance.bootstrap import bootstrap
 from tests.cli import cleartitle
 from tests.library import make_library, take_footage, write_footage
+from tests.training.screener import passing
 from tests.training.test_licensed_chain import CONFIG, generate, seal, train
-from training import publish
+from training import publish, release
 from training.clip_request import ClipRequest
 from training.demo import run_demo
 from training.generator import open_generator
@@ -216,7 +217,7 @@ def test_another_file_of_the_same_name_is_never_overwritten(trained: Project, pr
     request = ClipRequest(prompt=prompt, seed=1, height=64, width=64)
     other = trained.outputs / request.file_name
     other.write_bytes(clip.path.read_bytes())
-    generator = open_generator(trained, "model")
+    generator = open_generator(trained, "model", open_screener=passing)
     with pytest.raises(RefusedError, match="never overwritten"):
         publish.publish_clip(trained, generator, request, folder=trained.outputs)
 
@@ -227,7 +228,7 @@ def test_a_record_that_fails_leaves_no_clip(trained: Project, monkeypatch: pytes
     def fail(_folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publish, "sync_folder", fail)
+    monkeypatch.setattr(release, "sync_folder", fail)
     with pytest.raises(OSError, match="space"):
         generate(trained)
     assert not list(trained.outputs.iterdir())

@@ -10,10 +10,12 @@ from db.errors import ConfigError, UndecidedError
 from db.files import durable_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import av
+    import numpy as np
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
     from torch import Tensor
 
 # ITU-T H.264 (08/2021) Annex E codes: BT.709 primaries, transfer and matrix, limited range.
@@ -25,10 +27,17 @@ _CRF = 16
 
 
 def write_clip(
-    path: Path, frames_TCHW: Tensor, *, frame_rate: Fraction, height: int = 256, width: int = 256
+    path: Path,
+    frames_TCHW: Tensor,
+    *,
+    frame_rate: Fraction,
+    height: int = 256,
+    width: int = 256,
+    on_frames: Callable[[Iterator[NDArray[np.uint8]]], Iterator[NDArray[np.uint8]]] = iter,
 ) -> None:
     """Encode a uint8 RGB clip, scaled to `height` by `width` (both even) with a Lanczos filter.
 
+    `on_frames` gets the scaled frames (RGB HWC) and gives those that are encoded, as many and as large.
     The file appears under its name only when complete. Encoded by one thread without date or version marks,
     so equal frames give equal bytes with the same libraries.
     Raises `ConfigError` for a size or rate that H.264 4:2:0 cannot carry, `UndecidedError` if encoding fails.
@@ -50,8 +59,8 @@ def write_clip(
                 options={"movflags": "+faststart", "fflags": "+bitexact"},
             ) as container:
                 stream = _add_stream(container, frame_rate, height, width)
-                for frame in _scaled_frames(frames_TCHW, height, width):
-                    container.mux(stream.encode(frame))
+                for number, frame_HWC in enumerate(on_frames(scaled_frames(frames_TCHW, height, width))):
+                    container.mux(stream.encode(_picture(frame_HWC, number)))
                 container.mux(stream.encode())
         except av.FFmpegError as exc:
             raise UndecidedError(f"{path}: cannot be encoded: {exc}") from exc
@@ -71,14 +80,19 @@ def _add_stream(
     return stream
 
 
-def _scaled_frames(frames_TCHW: Tensor, height: int, width: int) -> Iterator[av.VideoFrame]:
-    import av
+def scaled_frames(frames_TCHW: Tensor, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a uint8 RGB clip as RGB HWC of this size, one by one."""
     import numpy as np
     from PIL import Image
 
-    for number, frame_HWC in enumerate(frames_TCHW.permute(0, 2, 3, 1).contiguous().numpy()):
-        image = Image.fromarray(frame_HWC).resize((width, height), Image.Resampling.LANCZOS)
-        frame = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
-        frame.pts = number
-        yield frame
+    for frame_HWC in frames_TCHW.permute(0, 2, 3, 1).contiguous().numpy():
+        yield np.asarray(Image.fromarray(frame_HWC).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _picture(frame_HWC: NDArray[np.uint8], number: int) -> av.VideoFrame:
+    import av
+
+    frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")
+    frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+    frame.pts = number
+    return frame

@@ -13,8 +13,9 @@ from db.canonical import sha256_hex
 from db.clock import utc_now
 from db.errors import ConfigError
 from governance.credentials.manifest import ACTIONS_LABEL, CLIP_LABEL, PROMOTABLE_KEY
-from governance.credentials.statements import ClipStatement
+from governance.credentials.statements import ClipStatement, PromptStatement, SnapshotReference
 from governance.credentials.store import assertion_data
+from governance.snapshots.snapshot import Snapshot
 from training.generator import Generator
 
 MAX_PROMPT_CHARACTERS = 1000
@@ -66,6 +67,17 @@ def state_clip(generator: Generator, request: ClipRequest) -> ClipStatement:
         snapshot_urn=generator.snapshot.urn,
         snapshot_root=generator.snapshot.merkle_root,
         is_promotable=generator.snapshot.is_promotable,
+        prompt=PromptStatement(sha256=sha256_hex(request.prompt.encode())),
+        snapshot_reference=_reference(generator.snapshot),
+    )
+
+
+def _reference(snapshot: Snapshot) -> SnapshotReference:
+    content = snapshot.document_path.read_bytes()
+    return SnapshotReference(
+        url=f"{snapshot.name}/{snapshot.document_path.name}",
+        sha256=sha256_hex(content),
+        size_bytes=len(content),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.terminal import json_option, note, progress, project_option, say, say_json
+from db.terminal import json_option, progress, project_option, say, say_json
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig
@@ -72,71 +72,6 @@ def _default_config() -> TrainingConfig:
     from training.config import TrainingConfig
 
     return TrainingConfig()
-
-
-@click.command()
-@click.option("--model", "model_name", required=True, help="Name of a trained model.")
-@click.option("--prompt", "prompts", required=True, multiple=True, help="What to show; may be repeated.")
-@click.option(
-    "--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="Clips for each prompt."
-)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**53 - 1), help="First seed.")
-@click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: outputs/)."
-)
-@click.option(
-    "--size", default=256, show_default=True, type=click.IntRange(16, 2048), help="Pixels each side; even."
-)
-@click.option(
-    "--for",
-    "release",
-    type=click.Choice(["commercial"]),
-    help="Refuse a model that is for research only.",
-)
-@json_option
-@project_option
-def generate(
-    model_name: str,
-    prompts: tuple[str, ...],
-    count: int,
-    seed: int,
-    output: Path | None,
-    size: int,
-    release: str | None,
-    *,
-    as_json: bool,
-    project_dir: Path,
-) -> None:
-    """Write MP4 clips, each with its embedded Content Credentials, each verified before it appears.
-
-    Run again, it keeps the clips that are there: after an interruption it goes on.
-
-    Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
-    """
-    from db.project import open_project
-    from training.clip_request import ClipRequest, check_prompt
-    from training.generator import open_generator, require_commercial_release
-    from training.publish import publish_clip
-
-    project = open_project(project_dir)
-    wanted = [check_prompt(prompt) for prompt in prompts]
-    generator = open_generator(project, model_name)
-    if release is not None:
-        require_commercial_release(project, generator)
-    folder = output or project.outputs
-    with progress("generating", len(wanted) * count) as advance:
-        for prompt in wanted:
-            for number in range(seed, seed + count):
-                request = ClipRequest(prompt=prompt, seed=number, height=size, width=size)
-                clip = publish_clip(project, generator, request, folder=folder)
-                advance(1)
-                if as_json:
-                    facts = {"path": str(clip.path), "urn": clip.urn, "seed": number}
-                    say_json(facts | {"unknown_words": list(clip.unknown_words), "is_new": clip.is_new})
-                    continue
-                say(f"{clip.path}" if clip.is_new else f"{clip.path} (was there already)")
-                if clip.unknown_words:
-                    note(f"words the model has never met, ignored: {', '.join(clip.unknown_words)}")
 
 
 @click.command()

@@ -20,12 +20,16 @@ from pathlib import Path
 
 from db.errors import ConfigError, RefusedError, UndecidedError
 from db.files import write_durably
+from db.project import CONFIG_NAME
 from db.terminal import heading, note, say, say_field
 
 POLICY = "commercial-training"
 SNAPSHOT = "demo"
 MODEL = "demo-model"
 PROMPT = "skyscrapers at night"
+
+_REFUSE, _HOLD = 'training_replicas = "refuse"', 'training_replicas = "hold"'
+_REASON = "the skyline of city.mpg again; CC0 lets us show it"
 
 _MARKER = "cleartitle-demo.txt"
 _MARKER_TEXT = (
@@ -103,14 +107,15 @@ def run_demo(folder: Path) -> None:
     say("                      mirrored, cropped, captioned, scaled and encoded again")
     step = _Steps(folder)
     step("A project", "init", ".")
+    _hold_replicas(folder / CONFIG_NAME)
     step("What must not be contained", "ingest", "reference", "--reference", "blocked")
     step("Footage in, with its rights", "ingest", "footage", "--rights", "footage/rights.csv")
     step("Which clips may train?", "clear", "--policy", POLICY)
-    step("What is in the library, and what is wrong?", "audit", expected=1)
+    step("What is in the library, and what is wrong?", "audit", expected=(1,))
     step("Why is that one out?", "why", "footage/holiday.mp4")
     step("Freeze what is cleared", "snapshot", "seal", SNAPSHOT, "--policy", POLICY)
     step("Train on that and nothing else", "train", "--snapshot", SNAPSHOT, "--name", MODEL)
-    clip = _generated(step)
+    clip = _published(step)
     model = f"store/models/{MODEL}/model.safetensors"
     document = f"store/snapshots/{SNAPSHOT}/snapshot.json"
     _say_kept_out(folder)
@@ -138,10 +143,26 @@ def _say_kept_out(folder: Path) -> None:
             say_field(name, reason, width=14)
 
 
-def _generated(step: _Steps) -> str:
+def _hold_replicas(config: Path) -> None:
+    """Let a person decide on clips that show the training footage again."""
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(_REFUSE, _HOLD), encoding="utf-8")
+    say(
+        'cleartitle.toml: training_replicas = "hold". A model of three clips can do little but show them again;'
+    )
+    say("as they may be shown, a person decides. Without that line `generate` refuses such a clip.")
+
+
+def _published(step: _Steps) -> str:
+    from db.project import open_project
+    from training.holding import list_held
+
     outputs = step.folder / "outputs"
     if not any(outputs.glob("*.mp4")):
-        step("A clip comes out", "generate", "--model", MODEL, "--prompt", PROMPT)
+        generate = ("generate", "--model", MODEL, "--prompt", PROMPT)
+        if step("A clip comes out, if it is nobody's", *generate, expected=(0, 3)) == 3:
+            (name,) = (held.name for held in list_held(open_project(step.folder)))
+            step("What is held needs a person's word", "outputs", "approve", name, "--reason", _REASON)
     return f"outputs/{min(outputs.glob('*.mp4')).name}"
 
 
@@ -195,8 +216,8 @@ class _Steps:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, title: str, *arguments: str, expected: int = 0) -> None:
-        """Run `cleartitle ARGUMENTS` and pass on what it prints; only the expected exit code goes on."""
+    def __call__(self, title: str, *arguments: str, expected: Sequence[int] = (0,)) -> int:
+        """Run `cleartitle ARGUMENTS`, pass on what it prints and return its exit code, one of `expected`."""
         heading(title)
         say(f"$ cleartitle {' '.join(_quoted(argument) for argument in arguments)}")
         sys.stdout.flush()
@@ -208,12 +229,14 @@ class _Steps:
         )
         if done.returncode in {130, -2}:
             raise KeyboardInterrupt
-        if done.returncode != expected:
+        if done.returncode not in expected:
             _give_up(arguments, done.returncode, expected)
+        return done.returncode
 
 
-def _give_up(arguments: Sequence[str], found: int, expected: int) -> None:
-    message = f"`cleartitle {arguments[0]}` answered {found}, the demonstration expects {expected}"
+def _give_up(arguments: Sequence[str], found: int, expected: Sequence[int]) -> None:
+    codes = " or ".join(map(str, expected))
+    message = f"`cleartitle {arguments[0]}` answered {found}, the demonstration expects {codes}"
     if found == 1:
         raise RefusedError(message)
     raise UndecidedError(message, hint="run the same command again: it goes on where it stopped")

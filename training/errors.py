@@ -17,5 +17,15 @@ class CheckpointError(RefusedError):
     """A checkpoint or weights file does not match its record."""
 
 
+class ReplicationRefused(RefusedError):
+    """A generated clip shows footage again; `sentence` says which seconds."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(
+            f"the clip was refused and not signed: {sentence}", hint="generate with another seed"
+        )
+        self.sentence = sentence
+
+
 class ProofError(RefusedError):
     """What a run left behind does not prove what it should: a signature, a ledger or a head does not hold."""

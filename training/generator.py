@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from db import artefacts
 from db.clock import utc_now
@@ -10,13 +13,19 @@ from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar
-from governance.credentials.keys import SigningIdentity, load_signing_identity
+from governance.credentials.keys import SigningIdentity
 from governance.credentials.manifest import MODEL_INGREDIENT, MODEL_MEDIA_TYPE, model_data_types
-from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.credentials.signers import load_project_identity, load_project_trust
+from governance.credentials.trust import TrustAnchors
 from governance.snapshots.snapshot import Snapshot, open_snapshot
 from governance.snapshots.taint import require_promotable_ancestry
 from ingest.compute import choose_compute
+from ingest.encoders import open_encoder
+from ingest.watermark.binding import SoftBinding, SpreadSpectrum
+from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
 from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
+from training.screening.result import ScreenResult
+from training.screening.screen import open_screen
 from training.weights import TrainedModel, load_weights
 
 
@@ -30,9 +39,30 @@ class Generator:
     ingredient: Ingredient
     trust: TrustAnchors
     identity: SigningIdentity
+    screen: Screener
+    binding: SoftBinding
 
 
-def open_generator(project: Project, name: str) -> Generator:
+class Screener(Protocol):
+    """Says of a clip whether it shows footage again."""
+
+    def screen_clip(self, clip: Path, folder: Path, *, name: str) -> ScreenResult:
+        """Screen an unsigned clip with `folder` to work in."""
+        ...
+
+
+def open_project_screen(project: Project, snapshot: Snapshot) -> Screener:
+    """Open the replication screen with the encoder of the project."""
+    encoder = open_encoder(project.settings.encoder, choose_compute()).encoder
+    return open_screen(project, snapshot, encoder=encoder)
+
+
+def open_generator(
+    project: Project,
+    name: str,
+    *,
+    open_screener: Callable[[Project, Snapshot], Screener] = open_project_screen,
+) -> Generator:
     """Open a model for generation.
 
     Raises `ConfigError` for an unknown model, `RefusedError` if its snapshot or weights do not hold.
@@ -44,7 +74,7 @@ def open_generator(project: Project, name: str) -> Generator:
         raise ConfigError(f"no model is called {name!r}; trained so far: {names}")
     snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
     weights = model_folder(project, name) / WEIGHTS_NAME
-    trust = load_trust_anchors(project.trust_anchors)
+    trust = load_project_trust(project)
     compute = choose_compute()
     trained = load_weights(weights, device=str(compute.device), expected_sha256=record.weights_sha256)
     ingredient = ingredient_from_sidecar(
@@ -62,7 +92,9 @@ def open_generator(project: Project, name: str) -> Generator:
         trained=trained,
         ingredient=ingredient,
         trust=trust,
-        identity=load_signing_identity(project.keys),
+        identity=load_project_identity(project),
+        screen=open_screener(project, snapshot),
+        binding=SpreadSpectrum(key=load_watermark_key(project.keys / WATERMARK_KEY_FILE)),
     )
 
 

@@ -19,7 +19,7 @@ from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_sidecar
-from governance.credentials.keys import load_permit_key, load_permit_public_key, load_signing_identity
+from governance.credentials.keys import load_permit_key, load_permit_public_key
 from governance.credentials.manifest import (
     MODEL_MEDIA_TYPE,
     SNAPSHOT_DATA_TYPES,
@@ -27,8 +27,9 @@ from governance.credentials.manifest import (
     SNAPSHOT_MEDIA_TYPE,
     model_manifest,
 )
+from governance.credentials.signers import load_project_identity, load_project_trust
 from governance.credentials.statements import ModelStatement
-from governance.credentials.trust import TrustAnchors, load_trust_anchors
+from governance.credentials.trust import TrustAnchors
 from governance.errors import SnapshotError
 from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
@@ -239,13 +240,13 @@ def _write_papers(project: Project, licensed: LicensedRun, finished: FinishedRun
 
 
 def _sign(project: Project, snapshot: Snapshot, finished: FinishedRun, statement: ModelStatement) -> None:
-    trust = load_trust_anchors(project.trust_anchors)
+    trust = load_project_trust(project)
     sign_sidecar(
         model_manifest(statement, generator_version=VERSION),
         finished.weights_path,
         finished.weights_path.with_name(SIDECAR_NAME),
         media_type=MODEL_MEDIA_TYPE,
-        identity=load_signing_identity(project.keys),
+        identity=load_project_identity(project),
         trust=trust,
         ingredients=(_snapshot_ingredient(snapshot, trust),),
     )

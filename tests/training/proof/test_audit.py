@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from db import artefacts, models
+from db.canonical import canonical_json, digest_of
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.project import Project, open_project
 from governance.credentials.keys import load_permit_key
@@ -23,6 +24,7 @@ from tests.training.test_licensed_chain import CONFIG, seal, train
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.errors import ProofError
 from training.licensed_run import begin_run, model_folder
+from training.papers.attestation import ATTESTATION_NAME, open_envelope, seal_envelope
 from training.proof.audit import record_findings
 from training.proof.commands import training
 from training.proof.evidence import RunEvidence, find_run
@@ -60,7 +62,7 @@ def audited(project: Project) -> list[ProofFinding]:
 
 
 def rewrite(run: RunEvidence, change: Callable[[list[dict[str, Any]]], None], key_of: Project) -> None:
-    """Change the leaves and sign new heads, as whoever holds the permit key could."""
+    """Change the leaves, and sign new heads and a new attestation, as whoever holds the permit key could."""
     from governance.snapshots.merkle import merkle_root
 
     key, leaves = load_permit_key(key_of.keys), [dict(leaf) for leaf in read_leaves(run.ledger)]
@@ -72,6 +74,12 @@ def rewrite(run: RunEvidence, change: Callable[[list[dict[str, Any]]], None], ke
         content["root"] = merkle_root(encode_leaf(leaf) for leaf in leaves[: head["num_leaves"]])
         heads.append(encode_leaf(signed(content, key)) + b"\n")
     run.heads.write_bytes(b"".join(heads))
+    assert run.weights is not None
+    path = run.weights.with_name(ATTESTATION_NAME)
+    statement = open_envelope(json.loads(path.read_bytes()), key.public_key(), subject=path.name)
+    ledger = statement["predicate"]["runDetails"]["byproducts"][0]
+    ledger["digest"]["sha256"] = merkle_root(encode_leaf(leaf) for leaf in leaves)
+    path.write_bytes(canonical_json(seal_envelope(statement, key)))
 
 
 def test_a_run_that_went_well_holds_at_every_level(project: Project) -> None:
@@ -188,8 +196,6 @@ def test_an_expired_permit_is_found(project: Project) -> None:
         document = json.loads(permit_path(run.folder, str(leaf["sha256"])).read_bytes())
         document["not_after"] = document["not_before"]
         late = signed({name: value for name, value in document.items() if name != "signature"}, key)
-        from db.canonical import canonical_json, digest_of
-
         leaf["sha256"] = digest_of(late)
         permit_path(run.folder, digest_of(late)).write_bytes(canonical_json(late))
 

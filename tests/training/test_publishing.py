@@ -1,0 +1,228 @@
+"""From a request to a clip: refused, held for a person, or signed; and what the record keeps of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from db import output_models
+from db.errors import AnsweredNo, AnsweredUndecided, ConfigError, RefusedError
+from db.events import list_events
+from db.project import Project, open_project
+from governance.conformance.examination import examine
+from governance.credentials.engine import read_store
+from governance.credentials.manifest import CLIP_MEDIA_TYPE, DISCLOSURE_LABEL
+from governance.credentials.manifest_terms import SCREEN_LABEL, SOFT_BINDING_LABEL
+from governance.credentials.registry import Registry
+from governance.credentials.signers import load_project_trust
+from governance.credentials.store import assertion_data
+from governance.credentials.verdict import Binding, VerdictOutcome
+from governance.credentials.verify import verify_file
+from ingest.watermark.binding import SpreadSpectrum
+from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
+from tests.ingest.test_essence import remux
+from tests.library import make_library
+from tests.training.screener import SayingScreen
+from tests.training.test_licensed_chain import seal, train
+from training import generate_command, outputs_commands
+from training.clip_request import ClipRequest
+from training.errors import ReplicationRefused
+from training.generator import Generator, open_generator
+from training.holding import HeldClip, find_held, let_through, list_held, turn_down
+from training.publish import PublishedClip, publish_clip
+from training.quality.card import card_path, read_card
+from training.screening.result import ScreenOutcome
+
+REQUEST = ClipRequest(prompt="the sea", seed=3, height=256, width=256)
+
+
+@pytest.fixture(scope="module")
+def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library, a sealed snapshot and a trained model."""
+    root = tmp_path_factory.mktemp("publishing")
+    project = make_library(root)
+    seal(project)
+    train(project)
+    return root
+
+
+@pytest.fixture
+def project(trained_root: Path, tmp_path: Path) -> Project:
+    """A copy that a test may change; the footage it points to is shared."""
+    shutil.copytree(trained_root / "project", tmp_path / "project")
+    return open_project(tmp_path / "project")
+
+
+def opened(project: Project, outcome: ScreenOutcome) -> Generator:
+    return open_generator(project, "model", open_screener=lambda _project, _snapshot: SayingScreen(outcome))
+
+
+def publish(project: Project, outcome: ScreenOutcome) -> PublishedClip | HeldClip:
+    return publish_clip(project, opened(project, outcome), REQUEST, folder=project.outputs)
+
+
+def test_a_clip_that_passed_says_so_everywhere(project: Project) -> None:
+    clip = publish(project, ScreenOutcome.PASSED)
+    assert isinstance(clip, PublishedClip)
+    trust = load_project_trust(project)
+    active = read_store(clip.path, trust, media_type=CLIP_MEDIA_TYPE).active
+    screen = assertion_data(active, SCREEN_LABEL)
+    assert screen is not None
+    assert (screen["outcome"], screen["detector"]["digest"]) == ("passed", "b" * 64)
+    assert "sea.mp4" not in json.dumps(active)
+    with project.session() as session:
+        row = session.scalars(select(output_models.Credential)).one()
+        assert row.screen is not None
+        assert row.screen["outcome"] == "passed"
+        mark_id = row.mark_id
+    binding = assertion_data(active, SOFT_BINDING_LABEL)
+    assert (None if binding is None else binding["blocks"][0]["value"]) == mark_id
+    assert examine(clip.path, trust, ["conformance"]).reports[0].num_held == 31
+    card = read_card(card_path(clip.path))
+    assert card.as_json()["oversight"] == "prompt_guided"
+
+
+def test_the_mark_is_in_the_pictures_and_says_which_clip(project: Project) -> None:
+    clip = publish(project, ScreenOutcome.PASSED)
+    assert isinstance(clip, PublishedClip)
+    key = load_watermark_key(project.keys / WATERMARK_KEY_FILE)
+    with project.session() as session:
+        mark_id = session.scalars(select(output_models.Credential)).one().mark_id
+    reading = SpreadSpectrum(key=key).read_mark(clip.path)
+    assert (None if reading.mark_id is None else f"{reading.mark_id:016x}") == mark_id
+
+
+def test_a_stripped_clip_is_told_again(project: Project, tmp_path: Path) -> None:
+    clip = publish(project, ScreenOutcome.PASSED)
+    assert isinstance(clip, PublishedClip)
+    stripped = remux(clip.path, tmp_path / "stripped.mp4")
+    trust = load_project_trust(project)
+    assert verify_file(stripped, trust).outcome is VerdictOutcome.NO_MANIFEST
+    verdict = verify_file(stripped, trust, recover=Registry(project).recover)
+    assert verdict.outcome is VerdictOutcome.RECOVERED
+    assert verdict.recovered is not None
+    assert (verdict.recovered.binding, verdict.recovered.clip_urn) == (Binding.HARD, clip.urn)
+    assert verdict.chain is not None
+    assert verdict.chain.snapshot.name == "spring"
+
+
+def test_a_replica_is_refused_and_nothing_is_left(project: Project) -> None:
+    with pytest.raises(ReplicationRefused, match=r"seconds 0\.0 to 2\.0 shows footage .*sea\.mp4"):
+        publish(project, ScreenOutcome.REFUSED)
+    assert not list(project.outputs.iterdir())
+    assert list_held(project) == []
+
+
+def test_a_project_may_hold_replicas_of_its_training_footage(project: Project) -> None:
+    settings = dataclasses.replace(project.settings, training_replicas="hold")
+    lenient = dataclasses.replace(project, settings=settings)
+    held = publish(lenient, ScreenOutcome.REFUSED)
+    assert isinstance(held, HeldClip)
+    assert "sea.mp4" in held.reason
+    path = let_through(
+        lenient, opened(lenient, ScreenOutcome.REFUSED), find_held(lenient, held.name), "ours to show"
+    )
+    active = read_store(path, load_project_trust(lenient), media_type=CLIP_MEDIA_TYPE).active
+    screen = assertion_data(active, SCREEN_LABEL)
+    assert screen is not None
+    assert (screen["outcome"], screen["highestProbability"]) == ("held", 0.99)
+
+
+@pytest.mark.parametrize("outcome", [ScreenOutcome.HELD, ScreenOutcome.NOT_COMPARABLE])
+def test_what_is_not_sure_waits_for_a_person_whose_word_is_signed(
+    project: Project, outcome: ScreenOutcome
+) -> None:
+    held = publish(project, outcome)
+    assert isinstance(held, HeldClip)
+    assert not list(project.outputs.iterdir())
+    assert [clip.name for clip in list_held(project)] == [held.name]
+    again = publish(project, outcome)
+    assert again == held, "asked for again, it waits as before and is not drawn anew"
+    path = let_through(project, opened(project, outcome), find_held(project, held.name), "looked at both")
+    assert path == project.outputs / REQUEST.file_name
+    trust = load_project_trust(project)
+    assert verify_file(path, trust).outcome is VerdictOutcome.PASS
+    active = read_store(path, trust, media_type=CLIP_MEDIA_TYPE).active
+    disclosure = assertion_data(active, DISCLOSURE_LABEL)
+    assert disclosure is not None
+    assert disclosure["contentProfile"]["humanOversightLevel"] == "human_validated"
+    screen = assertion_data(active, SCREEN_LABEL)
+    assert screen is not None
+    assert screen["outcome"] == outcome.value
+    assert examine(path, trust, ["conformance"]).reports[0].num_held == 31
+    assert list_held(project) == []
+    with project.session() as session:
+        kinds = [event.kind for event in list_events(session, subject=held.name)]
+    assert sorted(kinds) == ["clip.held", "clip.let_through"]
+
+
+def test_turned_down_it_is_gone_and_on_record(project: Project) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    turn_down(project, held, "the opening shot of the film")
+    assert list_held(project) == []
+    with project.session() as session:
+        [event, _] = sorted(
+            list_events(session, subject=held.name), key=lambda event: event.kind, reverse=True
+        )
+    assert (event.kind, event.payload["reason"]) == ("clip.turned_down", "the opening shot of the film")
+
+
+def test_a_held_clip_is_not_signed_over_another_file(project: Project) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    held.destination.write_bytes(b"something else")
+    with pytest.raises(ConfigError, match="never overwritten"):
+        let_through(project, opened(project, ScreenOutcome.HELD), held, "fine")
+    assert held.destination.read_bytes() == b"something else"
+    assert find_held(project, held.name) == held
+
+
+def test_a_changed_request_is_not_the_one_that_waits(project: Project) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    other = dataclasses.replace(REQUEST, height=128, width=128)
+    second = publish_clip(project, opened(project, ScreenOutcome.HELD), other, folder=project.outputs)
+    assert isinstance(second, HeldClip)
+    assert second.request == other
+
+
+@pytest.mark.parametrize("name", ["nobody", "../held", ""])
+def test_an_unknown_name_is_not_held(project: Project, name: str) -> None:
+    with pytest.raises(ConfigError, match="is held"):
+        find_held(project, name)
+
+
+def test_the_commands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = ScreenOutcome.HELD
+
+    def screen(_project: object, _snapshot: object) -> SayingScreen:
+        return SayingScreen(answer)
+
+    monkeypatch.setattr("training.generator.open_generator.__kwdefaults__", {"open_screener": screen})
+
+    def run(command: object, *arguments: str) -> object:
+        return CliRunner().invoke(command, [*arguments, "--project", str(project.root)])  # type: ignore[arg-type]
+
+    make = ("--model", "model", "--prompt", "the sea", "--size", "64")
+    held = run(generate_command.generate, *make, "--json")
+    assert isinstance(held.exception, AnsweredUndecided)  # type: ignore[attr-defined]
+    assert json.loads(held.stdout)["outcome"] == "held"  # type: ignore[attr-defined]
+    listed = run(outputs_commands.outputs, "list", "--json")
+    name = json.loads(listed.stdout)["name"]  # type: ignore[attr-defined]
+    empty = run(outputs_commands.outputs, "approve", name, "--reason", " ")
+    assert isinstance(empty.exception, ConfigError)  # type: ignore[attr-defined]
+    approved = run(outputs_commands.outputs, "approve", name, "--reason", "fine", "--json")
+    assert Path(json.loads(approved.stdout)["path"]).is_file()  # type: ignore[attr-defined]
+    assert "no clip is held" in run(outputs_commands.outputs, "list").stdout  # type: ignore[attr-defined]
+    answer = ScreenOutcome.REFUSED
+    refused = run(generate_command.generate, *make, "--seed", "1", "--count", "2")
+    assert isinstance(refused.exception, AnsweredNo)  # type: ignore[attr-defined]
+    assert refused.stdout.count("refused. seconds 0.0 to 2.0") == 2  # type: ignore[attr-defined]
+    assert issubclass(ReplicationRefused, RefusedError)

@@ -1,0 +1,100 @@
+"""The commands for clips that wait for a person. They parse, call and print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from db.errors import ConfigError
+from db.terminal import json_option, project_option, say, say_field, say_json
+
+_reason_option = click.option("--reason", required=True, help="Why, for the record.")
+
+
+@click.group()
+def outputs() -> None:
+    """Look at the generated clips that are held, and let them through or turn them down.
+
+    Example: cleartitle outputs list
+    """
+
+
+@outputs.command("list")
+@json_option
+@project_option
+def list_(*, as_json: bool, project_dir: Path) -> None:
+    """List the clips that wait, with the reason and where to look at them.
+
+    Example: cleartitle outputs list
+    """
+    from db.project import open_project
+    from training.holding import list_held
+
+    held = list_held(open_project(project_dir))
+    for clip in held:
+        if as_json:
+            facts = {
+                "name": clip.name,
+                "clip": str(clip.clip),
+                "model": clip.model_name,
+                "reason": clip.reason,
+            }
+            say_json(facts | {"held_at": clip.document["held_at"], "screen": clip.document["screen"]})
+            continue
+        say(clip.name)
+        say_field("  reason", clip.reason, width=10)
+        say_field("  look at", str(clip.clip), width=10)
+    if not held and not as_json:
+        say("no clip is held")
+
+
+@outputs.command()
+@click.argument("name")
+@_reason_option
+@json_option
+@project_option
+def approve(name: str, reason: str, *, as_json: bool, project_dir: Path) -> None:
+    """Sign a held clip: its credentials then say that a person validated it.
+
+    Example: cleartitle outputs approve the-sea-1a2b3c4d-0 --reason "looked at both: another wave"
+    """
+    from db.project import open_project
+    from training.generator import open_generator
+    from training.holding import find_held, let_through
+
+    _check_reason(reason)
+    project = open_project(project_dir)
+    held = find_held(project, name)
+    path = let_through(project, open_generator(project, held.model_name), held, reason)
+    if as_json:
+        say_json({"outcome": "written", "name": name, "path": str(path)})
+    else:
+        say(f"{path}")
+
+
+@outputs.command()
+@click.argument("name")
+@_reason_option
+@json_option
+@project_option
+def refuse(name: str, reason: str, *, as_json: bool, project_dir: Path) -> None:
+    """Remove a held clip.
+
+    Example: cleartitle outputs refuse the-sea-1a2b3c4d-0 --reason "this is the opening shot of sea.mp4"
+    """
+    from db.project import open_project
+    from training.holding import find_held, turn_down
+
+    _check_reason(reason)
+    project = open_project(project_dir)
+    turn_down(project, find_held(project, name), reason)
+    if as_json:
+        say_json({"outcome": "removed", "name": name})
+    else:
+        say(f"{name} was removed")
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise ConfigError("the reason is empty", hint="say in a few words what you saw")
