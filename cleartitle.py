@@ -74,21 +74,21 @@ _COMMANDS = {
     "outputs": ("training.outputs_commands", "outputs", "Settle the generated clips that are held."),
     "quality": ("training.quality.commands", "quality", "Measure clips, and keep a card beside each."),
     "publish": (
-        "governance.credentials.editing_commands",
+        "governance.signing.commands",
         "publish",
         "Sign a copy of a clip as published, credentials kept.",
     ),
     "redact": (
-        "governance.credentials.editing_commands",
+        "governance.signing.commands",
         "redact",
         "Take assertions out of a clip, and prove them gone.",
     ),
     "trust": (
-        "governance.credentials.trust_commands",
+        "governance.trust.commands",
         "trust",
         "Show and update whose signatures and time stamps count.",
     ),
-    "verify": ("governance.credentials.commands", "verify", "Lead a clip back to its licences, offline."),
+    "verify": ("governance.verification.commands", "verify", "Lead a clip back to its licences, offline."),
     "conformance": (
         "governance.conformance.commands",
         "conformance",

@@ -24,11 +24,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from governance.credentials.boxes import Box, BoxReader
-from governance.credentials.trust import load_trust_anchors
-from governance.credentials.trust_cbor import decode_cbor
-from governance.credentials.verdict import VerdictOutcome
-from governance.credentials.verify import verify_file
 from governance.errors import VerificationError
+from governance.trust.anchors import load_trust_anchors
+from governance.trust.cbor import decode_cbor
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
 
 _LIMIT_SECONDS = 30.0
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -266,7 +266,7 @@ def fuzz(clip: Path, trust: Path, *, num_edits: int, seed: int) -> Iterator[Answ
 
 
 def _own_clip(folder: Path) -> tuple[Path, Path]:
-    from governance.credentials.keys import TRUST_ANCHOR_FILE
+    from governance.signing.keys import TRUST_ANCHOR_FILE
     from tests.governance.signed_chain import make_signed_chain
 
     return make_signed_chain(folder).clip, folder / "keys" / TRUST_ANCHOR_FILE

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from governance.credentials import library
-from governance.credentials import manifest as m
-from governance.credentials.editing import publish_signed
 from governance.credentials.engine import (
     Ingredient,
     ingredient_from_sidecar,
@@ -33,11 +31,12 @@ from governance.credentials.engine import (
     sign_embedded,
     sign_sidecar,
 )
-from governance.credentials.keys import TRUST_ANCHOR_FILE, load_signing_identity
-from governance.credentials.trust import load_trust_anchors
-from governance.credentials.verdict import VerdictOutcome
-from governance.credentials.verify import sidecar_of, verify_file
-from tests.governance.credentials.large_clip import write_large_clip
+from governance.manifests import manifest as m
+from governance.signing.editing import publish_signed
+from governance.signing.keys import TRUST_ANCHOR_FILE, load_signing_identity
+from governance.trust.anchors import load_trust_anchors
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import sidecar_of, verify_file
 from tests.governance.signed_chain import (
     VERSION,
     Signer,
@@ -51,6 +50,7 @@ from tests.governance.signed_chain import (
     snapshot_statement,
     write_clip,
 )
+from tests.governance.signing.large_clip import write_large_clip
 
 _LARGE_BYTES = (25_000, 100_000_000, 300_000_000)
 

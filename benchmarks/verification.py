@@ -22,13 +22,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from governance.credentials import manifest as m
-from governance.credentials.companions import document_root
 from governance.credentials.engine import ingredient_from_sidecar, sign_sidecar
 from governance.credentials.library import context_of
-from governance.credentials.trust import TrustAnchors
-from governance.credentials.verify import sidecar_of, verify_file
-from governance.credentials.verify_folders import FoundFiles, Request, verify_all
+from governance.manifests import manifest as m
+from governance.trust.anchors import TrustAnchors
+from governance.verification.companions import document_root
+from governance.verification.folders import FoundFiles, Request, verify_all
+from governance.verification.verify import sidecar_of, verify_file
 from tests.governance.signed_chain import (
     VERSION,
     Signer,

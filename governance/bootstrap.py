@@ -10,7 +10,7 @@ from db.errors import ConfigError
 from db.events import record_event
 from db.files import write_durably
 from db.project import CONFIG_NAME, DEFAULT_CONFIG, Project, open_project
-from governance.credentials.keys import create_development_keys
+from governance.signing.keys import create_development_keys
 from ingest.watermark.keys import WATERMARK_KEY_FILE, write_watermark_key
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from db.canonical import sha256_hex
 from db.clock import utc_now
 from db.errors import ConfigError
-from governance.credentials.manifest import ACTIONS_LABEL, CLIP_LABEL, PROMOTABLE_KEY
-from governance.credentials.statements import ClipStatement, PromptStatement, SnapshotReference
 from governance.credentials.store import assertion_data
+from governance.manifests.manifest import ACTIONS_LABEL, CLIP_LABEL, PROMOTABLE_KEY
+from governance.manifests.statements import ClipStatement, PromptStatement, SnapshotReference
 from governance.snapshots.snapshot import Snapshot
 from training.generator import Generator
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from db.canonical import sha256_hex
-from governance.credentials.statements import ClipStatement, WatermarkStatement
+from governance.manifests.statements import ClipStatement, WatermarkStatement
 from training.clip_file import write_clip
 from training.clip_request import ClipRequest
 from training.generator import Generator

@@ -13,12 +13,12 @@ from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar
-from governance.credentials.keys import SigningIdentity
-from governance.credentials.manifest import MODEL_INGREDIENT, MODEL_MEDIA_TYPE, model_data_types
-from governance.credentials.signers import load_project_identity, load_project_trust
-from governance.credentials.trust import TrustAnchors
+from governance.manifests.manifest import MODEL_INGREDIENT, MODEL_MEDIA_TYPE, model_data_types
+from governance.signing.keys import SigningIdentity
+from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.snapshot import Snapshot, open_snapshot
 from governance.snapshots.taint import require_promotable_ancestry
+from governance.trust.anchors import TrustAnchors
 from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.watermark.binding import SoftBinding, SpreadSpectrum

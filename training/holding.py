@@ -22,7 +22,7 @@ from db.errors import ConfigError
 from db.events import record_event
 from db.files import hidden_folder, path_of, path_text, staged_folder
 from db.project import Project
-from governance.credentials.statements import (
+from governance.manifests.statements import (
     ClipStatement,
     HumanOversight,
     ScreenStatement,

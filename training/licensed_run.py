@@ -19,20 +19,20 @@ from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_sidecar
-from governance.credentials.keys import load_permit_key, load_permit_public_key
-from governance.credentials.manifest import (
+from governance.errors import SnapshotError
+from governance.manifests.manifest import (
     MODEL_MEDIA_TYPE,
     SNAPSHOT_DATA_TYPES,
     SNAPSHOT_INGREDIENT,
     SNAPSHOT_MEDIA_TYPE,
     model_manifest,
 )
-from governance.credentials.signers import load_project_identity, load_project_trust
-from governance.credentials.statements import ModelStatement
-from governance.credentials.trust import TrustAnchors
-from governance.errors import SnapshotError
+from governance.manifests.statements import ModelStatement
+from governance.signing.keys import load_permit_key, load_permit_public_key
+from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
+from governance.trust.anchors import TrustAnchors
 from governance.version import VERSION
 from ingest.compute import choose_compute
 from training.config import TrainingConfig

@@ -22,12 +22,12 @@ from db.errors import RefusedError
 from db.files import hidden_folder
 from db.project import Project
 from governance.credentials.engine import read_store
-from governance.credentials.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE, clip_manifest
-from governance.credentials.manifest_terms import SCREEN_LABEL
-from governance.credentials.statements import ClipStatement
 from governance.credentials.store import assertion_data
-from governance.credentials.verdict import VerdictOutcome
-from governance.credentials.verify import verify_file
+from governance.manifests.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE, clip_manifest
+from governance.manifests.statements import ClipStatement
+from governance.manifests.terms import SCREEN_LABEL
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
 from governance.version import VERSION
 from training.clip_request import ClipRequest, requested, state_clip
 from training.drawing import DrawnClip, draw

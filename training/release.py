@@ -19,14 +19,14 @@ from db.files import path_text, sync_folder
 from db.project import Project
 from governance.credentials.embedded_store import extract_store
 from governance.credentials.engine import sign_embedded
-from governance.credentials.kept_stores import keep_store
-from governance.credentials.manifest import CLIP_MEDIA_TYPE, clip_manifest, clip_resources
-from governance.credentials.manifest_terms import SOFT_BINDING_LABEL
-from governance.credentials.statements import ClipStatement
 from governance.credentials.store import ManifestStore, assertion_data
-from governance.credentials.verdict import VerdictOutcome
-from governance.credentials.verify import verify_file
 from governance.errors import VerificationError
+from governance.manifests.manifest import CLIP_MEDIA_TYPE, clip_manifest, clip_resources
+from governance.manifests.statements import ClipStatement
+from governance.manifests.terms import SOFT_BINDING_LABEL
+from governance.registry.kept_stores import keep_store
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
 from governance.version import VERSION
 from ingest.digests import file_digest
 from ingest.essence import essence_digest

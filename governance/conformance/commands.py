@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from governance.conformance.examination import Examination
     from governance.conformance.rubric import ManifestSignals, RubricReport
     from governance.conformance.statement import Finding
-    from governance.credentials.trust import TrustAnchors
+    from governance.trust.anchors import TrustAnchors
 
 _Undecided: TypeAlias = UndecidedError | OSError
 _RUBRICS = ("conformance", "integrity", "signals")
@@ -102,9 +102,9 @@ def _answer(results: Sequence[Examination | RefusedError | _Undecided]) -> None:
 def _anchors(trust_files: Sequence[Path], project_dir: Path) -> TrustAnchors:
     """Return the anchors given, or the project's. Without any, nobody is trusted, which most statements allow."""
     from db.project import CONFIG_NAME, open_project
-    from governance.credentials.conformance_reading import NO_ANCHORS
-    from governance.credentials.signers import load_project_trust
-    from governance.credentials.trust import load_trust_anchors
+    from governance.conformance.reading import NO_ANCHORS
+    from governance.signing.signers import load_project_trust
+    from governance.trust.anchors import load_trust_anchors
 
     if trust_files:
         return load_trust_anchors(trust_files)

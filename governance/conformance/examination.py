@@ -9,11 +9,11 @@ from typing import Any
 
 from db.terminal import safe_text
 from governance.conformance.file_kinds import DATA_MEDIA_TYPE, HEAD_BYTES, embedding_media_type
+from governance.conformance.reading import read_crjson
 from governance.conformance.rubric import CONFORMANCE, INTEGRITY, ManifestSignals, RubricReport, read_signals
-from governance.credentials.conformance_reading import read_crjson
-from governance.credentials.trust import TrustAnchors
-from governance.credentials.verify_kinds import sidecar_of
 from governance.errors import NoManifest
+from governance.trust.anchors import TrustAnchors
+from governance.verification.kinds import sidecar_of
 
 SIGNALS_NAME = "signals"
 RUBRICS = {rubric.name: rubric for rubric in (CONFORMANCE, INTEGRITY)}

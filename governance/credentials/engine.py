@@ -20,7 +20,6 @@ from typing import Any
 from db.errors import RefusedError
 from db.files import durable_file
 from governance.credentials.container_guard import check_container
-from governance.credentials.keys import SigningIdentity
 from governance.credentials.library import (
     STORE_MEDIA_TYPE,
     Ingredient,
@@ -33,8 +32,9 @@ from governance.credentials.library import (
 )
 from governance.credentials.self_test import require_time_stamp, require_working_identity
 from governance.credentials.store import ManifestStore
-from governance.credentials.trust import TrustAnchors
 from governance.errors import NoManifest, SigningError, VerificationError
+from governance.signing.keys import SigningIdentity
+from governance.trust.anchors import TrustAnchors
 
 __all__ = [
     "Ingredient",

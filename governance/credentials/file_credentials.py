@@ -25,7 +25,7 @@ def credentials_reader(project: Project) -> Callable[[Path], list[Signal]]:
     A manifest that cannot be validated speaks all the same: its denials count, its permissions are conditions.
     """
     from governance.credentials.engine import read_store
-    from governance.credentials.signers import load_project_trust
+    from governance.signing.signers import load_project_trust
     from ingest.signals.credentials import signals_of_assertions, unreadable_credentials
 
     anchors = load_project_trust(project)

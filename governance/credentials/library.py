@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from governance.credentials.keys import SigningIdentity
 from governance.credentials.store import ManifestStore
-from governance.credentials.time_stamps import Relay, relay_to
-from governance.credentials.trust import TrustAnchors
 from governance.errors import NoManifest, SigningError, VerificationError
+from governance.signing.keys import SigningIdentity
+from governance.signing.time_stamps import Relay, relay_to
+from governance.trust.anchors import TrustAnchors
 
 if TYPE_CHECKING:
     from c2pa import Builder, Context, Reader, Signer

@@ -6,7 +6,6 @@ import functools
 import io
 import os
 
-from governance.credentials.keys import SigningIdentity
 from governance.credentials.library import (
     STORE_MEDIA_TYPE,
     manifest_builder,
@@ -15,8 +14,9 @@ from governance.credentials.library import (
     signing_failures,
 )
 from governance.credentials.store import TRUSTED, UNTRUSTED_SIGNER_CODE
-from governance.credentials.trust import TrustAnchors
 from governance.errors import SigningError
+from governance.signing.keys import SigningIdentity
+from governance.trust.anchors import TrustAnchors
 
 _CANARY = b"cleartitle: this file exists to find out whether signing works"
 _CANARY_MEDIA_TYPE = "application/octet-stream"

@@ -36,10 +36,10 @@ def seal(name: str, policy_name: str, *, as_json: bool, project_dir: Path) -> No
     Example: cleartitle snapshot seal spring --policy commercial-training
     """
     from db.project import open_project
-    from governance.credentials.verdict import RESEARCH_ONLY
     from governance.decisions.clearance import present_comparison
     from governance.policy.files import find_policy
     from governance.snapshots.sealing import seal_snapshot
+    from governance.verification.verdict import RESEARCH_ONLY
 
     project = open_project(project_dir)
     policy = find_policy(policy_name, project.policies)

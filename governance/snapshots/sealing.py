@@ -23,12 +23,12 @@ from db.project import Project
 from db.records import AssetRecord, DecisionRecord, SnapshotRecord
 from db.vocabularies import CollectionKind, Outcome
 from governance.credentials.engine import sign_sidecar
-from governance.credentials.manifest import SNAPSHOT_MEDIA_TYPE, snapshot_manifest
-from governance.credentials.signers import load_project_identity, load_project_trust
-from governance.credentials.statements import LicenseShare, SnapshotStatement
 from governance.decisions.clearance import num_stale_clips
 from governance.facts.matches import Comparison
+from governance.manifests.manifest import SNAPSHOT_MEDIA_TYPE, snapshot_manifest
+from governance.manifests.statements import LicenseShare, SnapshotStatement
 from governance.policy.policy import Policy
+from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.document import build_document, check_document, states_promotable
 from governance.snapshots.snapshot import (
     DOCUMENT_NAME,

@@ -28,10 +28,10 @@ from db.files import path_of
 from db.project import Project
 from db.records import SnapshotRecord
 from governance.credentials.engine import read_store
-from governance.credentials.manifest import SNAPSHOT_LABEL, SNAPSHOT_MEDIA_TYPE
-from governance.credentials.signers import load_project_trust
 from governance.credentials.store import assertion_data
 from governance.errors import SnapshotError, VerificationError
+from governance.manifests.manifest import SNAPSHOT_LABEL, SNAPSHOT_MEDIA_TYPE
+from governance.signing.signers import load_project_trust
 from governance.snapshots.document import check_document, license_of, states_promotable
 
 DOCUMENT_NAME = "snapshot.json"

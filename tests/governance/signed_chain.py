@@ -11,16 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from governance.credentials import manifest as m
-from governance.credentials.companions import document_root
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_embedded, sign_sidecar
-from governance.credentials.keys import (
-    TRUST_ANCHOR_FILE,
-    SigningIdentity,
-    create_development_keys,
-    load_signing_identity,
-)
-from governance.credentials.statements import (
+from governance.manifests import manifest as m
+from governance.manifests.statements import (
     ClipStatement,
     ComparedCollection,
     ComponentStatement,
@@ -34,8 +27,15 @@ from governance.credentials.statements import (
     SnapshotStatement,
     WatermarkStatement,
 )
-from governance.credentials.trust import TrustAnchors, load_trust_anchors
-from governance.credentials.verify_kinds import sidecar_of
+from governance.signing.keys import (
+    TRUST_ANCHOR_FILE,
+    SigningIdentity,
+    create_development_keys,
+    load_signing_identity,
+)
+from governance.trust.anchors import TrustAnchors, load_trust_anchors
+from governance.verification.companions import document_root
+from governance.verification.kinds import sidecar_of
 
 SEALED_AT = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 TRAINED_AT = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)

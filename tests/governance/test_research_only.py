@@ -15,21 +15,21 @@ from db.clock import utc_now
 from db.errors import RefusedError
 from db.project import Project
 from db.signals import add_reading
-from governance.credentials import manifest as m
-from governance.credentials.chain import read_chain
-from governance.credentials.statements import ClipStatement, ModelStatement, SnapshotStatement
 from governance.credentials.store import ManifestStore
-from governance.credentials.trust import load_trust_anchors
-from governance.credentials.verdict import RESEARCH_ONLY, VerdictOutcome
-from governance.credentials.verify import verify_file
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.errors import VerificationError
+from governance.manifests import manifest as m
+from governance.manifests.chain import read_chain
+from governance.manifests.statements import ClipStatement, ModelStatement, SnapshotStatement
 from governance.policy.files import find_policy
 from governance.policy.overlays import read_policy_text
 from governance.snapshots.document import states_promotable
 from governance.snapshots.sealing import Sealed, seal_snapshot
 from governance.snapshots.snapshot import open_snapshot, verified_document
 from governance.snapshots.taint import require_promotable_ancestry
+from governance.trust.anchors import load_trust_anchors
+from governance.verification.verdict import RESEARCH_ONLY, VerdictOutcome
+from governance.verification.verify import verify_file
 from tests.governance.signed_chain import (
     Signer,
     clip_statement,

@@ -14,14 +14,14 @@ from db import artefacts, models
 from db.clock import utc_now
 from db.errors import ConfigError, RefusedError
 from db.project import Project, open_project
-from governance.credentials.trust import TrustAnchors, load_trust_anchors
-from governance.credentials.verdict import VerdictOutcome
-from governance.credentials.verify import verify_file
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.errors import SnapshotError, VerificationError
 from governance.policy.files import find_policy
 from governance.snapshots.sealing import seal_snapshot
 from governance.snapshots.snapshot import DOCUMENT_NAME, find_record, snapshot_folder
+from governance.trust.anchors import TrustAnchors, load_trust_anchors
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
 from tests.library import make_library
 from tests.media import flip_byte
 from tests.training.screener import passing
@@ -239,7 +239,7 @@ def test_a_clip_that_fails_verification_leaves_nothing_behind(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = project.root / "stranger"
-    from governance.credentials.keys import create_development_keys
+    from governance.signing.keys import create_development_keys
 
     create_development_keys(stranger)
     foreign = load_trust_anchors([stranger / "trust.pem"])

@@ -17,13 +17,13 @@ from db.events import list_events
 from db.project import Project, open_project
 from governance.conformance.examination import examine
 from governance.credentials.engine import read_store
-from governance.credentials.manifest import CLIP_MEDIA_TYPE, DISCLOSURE_LABEL
-from governance.credentials.manifest_terms import SCREEN_LABEL, SOFT_BINDING_LABEL
-from governance.credentials.registry import Registry
-from governance.credentials.signers import load_project_trust
 from governance.credentials.store import assertion_data
-from governance.credentials.verdict import Binding, VerdictOutcome
-from governance.credentials.verify import verify_file
+from governance.manifests.manifest import CLIP_MEDIA_TYPE, DISCLOSURE_LABEL
+from governance.manifests.terms import SCREEN_LABEL, SOFT_BINDING_LABEL
+from governance.registry.lookup import Registry
+from governance.signing.signers import load_project_trust
+from governance.verification.verdict import Binding, VerdictOutcome
+from governance.verification.verify import verify_file
 from ingest.watermark.binding import SpreadSpectrum
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
 from tests.ingest.test_essence import remux

@@ -18,12 +18,12 @@ import pytest
 
 from governance.conformance import vocabulary as v
 from governance.conformance.crjson import CrManifest
+from governance.conformance.reading import NO_ANCHORS, read_crjson
 from governance.conformance.rubric import CONFORMANCE, INTEGRITY, Rubric
 from governance.conformance.signals import SIGNALS
 from governance.conformance.statement import Finding, StatementOutcome
-from governance.credentials.conformance_reading import NO_ANCHORS, read_crjson
-from governance.credentials.trust import load_trust_anchors
-from governance.credentials.verify_kinds import sidecar_of
+from governance.trust.anchors import load_trust_anchors
+from governance.verification.kinds import sidecar_of
 from tests.governance.conformance.crjson_maker import BROKEN, KEPT, SIGNALLING, store
 from tests.governance.signed_chain import make_signed_chain
 from tests.validators.conftest import Script

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from governance.credentials.editing import publish_signed, redact
-from governance.credentials.keys import TRUST_ANCHOR_FILE
+from governance.signing.editing import publish_signed, redact
+from governance.signing.keys import TRUST_ANCHOR_FILE
 from tests.governance.mp4_surgery import flip
 from tests.governance.signed_chain import (
     SignedChain,

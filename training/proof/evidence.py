@@ -14,7 +14,7 @@ from db import artefacts
 from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
-from governance.credentials.keys import load_permit_public_key
+from governance.signing.keys import load_permit_public_key
 from training.config import TrainingConfig, config_from_mapping
 from training.errors import ProofError, TrainingConfigError
 from training.licensed_run import WEIGHTS_NAME, model_folder

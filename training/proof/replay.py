@@ -18,7 +18,7 @@ from pathlib import Path
 from db.clock import utc_now
 from db.errors import Error
 from db.project import Project
-from governance.credentials.keys import load_permit_key, load_permit_public_key
+from governance.signing.keys import load_permit_key, load_permit_public_key
 from governance.snapshots.permits import issue_permit
 from governance.snapshots.snapshot import open_snapshot
 from governance.version import VERSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from governance.credentials.statements import ComparedCollection, ScreenStatement
+from governance.manifests.statements import ComparedCollection, ScreenStatement
 from training.errors import ReplicationRefused
 from training.screening.result import Against, ScreenOutcome, ScreenResult
 

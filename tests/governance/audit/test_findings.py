@@ -12,8 +12,8 @@ import yaml
 
 from db.base import Base
 from governance.audit.findings import Finding, Severity, gravest_first, kind_of, registered_kinds
-from governance.credentials.status_codes import __file__ as status_codes
 from governance.facts.facts import fact_types
+from governance.verification.status_codes import __file__ as status_codes
 
 _ROOT = Path(__file__).resolve().parents[3]
 _DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)

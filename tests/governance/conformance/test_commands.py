@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from db.errors import AnsweredNo, AnsweredUndecided, Error
 from governance.conformance.commands import conformance
-from governance.credentials.keys import TRUST_ANCHOR_FILE
+from governance.signing.keys import TRUST_ANCHOR_FILE
 from tests.governance.mp4_surgery import flip
 from tests.governance.signed_chain import SignedChain
 

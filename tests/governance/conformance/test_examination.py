@@ -9,10 +9,10 @@ import pytest
 
 from governance.conformance.examination import examine
 from governance.conformance.file_kinds import embedding_media_type
-from governance.credentials.conformance_reading import NO_ANCHORS, read_crjson
-from governance.credentials.trust import load_trust_anchors
-from governance.credentials.verify_kinds import sidecar_of
+from governance.conformance.reading import NO_ANCHORS, read_crjson
 from governance.errors import NoManifest, VerificationError
+from governance.trust.anchors import load_trust_anchors
+from governance.verification.kinds import sidecar_of
 from tests.governance.mp4_surgery import flip
 from tests.governance.signed_chain import SignedChain
 

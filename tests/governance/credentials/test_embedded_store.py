@@ -8,9 +8,9 @@ import pytest
 
 from governance.credentials.embedded_store import extract_store
 from governance.credentials.engine import read_store
-from governance.credentials.kept_stores import keep_store, read_kept_store, store_path
-from governance.credentials.manifest import CLIP_MEDIA_TYPE
 from governance.errors import NoManifest, VerificationError
+from governance.manifests.manifest import CLIP_MEDIA_TYPE
+from governance.registry.kept_stores import keep_store, read_kept_store, store_path
 from tests.governance.mp4_surgery import span_of
 from tests.governance.signed_chain import SignedChain
 from tests.library import make_library

@@ -19,14 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from db.errors import RefusedError
 from governance.credentials import engine as content_credentials
 from governance.credentials import library
-from governance.credentials import manifest as m
 from governance.credentials.engine import ingredient_from_sidecar, read_store, sign_embedded, sign_sidecar
-from governance.credentials.keys import SigningIdentity
 from governance.credentials.self_test import require_working_identity
-from governance.credentials.verdict import VerdictOutcome
-from governance.credentials.verify import sidecar_of, verify_file
 from governance.errors import NoManifest, SigningError, VerificationError
-from tests.governance.credentials.large_clip import write_large_clip
+from governance.manifests import manifest as m
+from governance.signing.keys import SigningIdentity
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import sidecar_of, verify_file
 from tests.governance.mp4_surgery import box, flip, span_of
 from tests.governance.signed_chain import (
     VERSION,
@@ -37,6 +36,7 @@ from tests.governance.signed_chain import (
     sign_clip,
     write_clip,
 )
+from tests.governance.signing.large_clip import write_large_clip
 
 ROOT = "ab" * 32
 
@@ -327,7 +327,7 @@ def test_the_prompt_and_the_rights_holders_are_not_in_the_clip(signed_chain: Sig
 
 
 def test_published_files_read_as_their_publisher_says(shared_c2pa: Path) -> None:
-    from governance.credentials.trust import load_trust_anchors
+    from governance.trust.anchors import load_trust_anchors
 
     trust = load_trust_anchors([shared_c2pa / "files" / "test_cert_root_bundle.pem"])
     states = {
@@ -512,9 +512,9 @@ def _peak_kib(source: Path, folder: Path) -> int:
 _SIGN_IN_CHILD = """
 import resource, sys, tempfile
 from pathlib import Path
-from governance.credentials import manifest as m
+from governance.manifests import manifest as m
 from governance.credentials.engine import sign_embedded
-from governance.credentials.verify import verify_file
+from governance.verification.verify import verify_file
 from tests.governance.signed_chain import make_signer
 
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from db.canonical import sha256_hex
-from governance.credentials.keys import load_permit_public_key
+from governance.signing.keys import load_permit_public_key
 from tests.library import make_library
 from tests.training.test_licensed_chain import CONFIG, seal, train
 from training.errors import ProofError

@@ -16,7 +16,7 @@ from db import artefacts, models
 from db.canonical import canonical_json, digest_of
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.project import Project, open_project
-from governance.credentials.keys import load_permit_key
+from governance.signing.keys import load_permit_key
 from governance.snapshots.snapshot import find_record
 from tests.library import make_library
 from tests.media import flip_byte

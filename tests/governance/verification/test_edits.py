@@ -1,0 +1,117 @@
+"""Clips of ours that somebody edited or published again after us."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from governance.credentials.engine import read_store, sign_edited
+from governance.manifests import manifest as m
+from governance.signing.editing import publish_signed, redact
+from governance.trust.anchors import TrustAnchors
+from governance.verification.origin import find_origin
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
+from tests.governance.mp4_surgery import flip
+from tests.governance.signed_chain import SignedChain, Signer, make_signer
+
+PASS, FAIL, UNTRUSTED = VerdictOutcome.PASS, VerdictOutcome.FAIL, VerdictOutcome.UNTRUSTED
+
+
+@pytest.fixture
+def editor(signed_chain: SignedChain, tmp_path: Path) -> Signer:
+    """Somebody else, whom we trust, and who trusts us."""
+    theirs = make_signer(tmp_path / "editor")
+    return Signer(
+        theirs.identity, TrustAnchors(signed_chain.signer.trust.pem + theirs.trust.pem, "ours and theirs")
+    )
+
+
+def _edit(source: Path, destination: Path, editor: Signer, *, action: str = "c2pa.published") -> Path:
+    """Sign an edit as any other program would."""
+    actions = {"actions": [{"action": action, "when": "2026-11-20T09:00:00Z"}], "allActionsIncluded": True}
+    manifest = {
+        "title": "again",
+        "claim_generator_info": [{"name": "another program", "version": "1", "specVersion": m.SPEC_VERSION}],
+        "assertions": [{"label": m.ACTIONS_LABEL, "created": True, "data": actions}],
+    }
+    sign_edited(
+        manifest,
+        source,
+        destination,
+        media_type=m.CLIP_MEDIA_TYPE,
+        identity=editor.identity,
+        trust=editor.trust,
+    )
+    return destination
+
+
+def test_what_our_own_publishing_and_redaction_write_is_told(
+    signed_chain: SignedChain, editor: Signer, tmp_path: Path
+) -> None:
+    published, redacted = tmp_path / "published.mp4", tmp_path / "redacted.mp4"
+    publish_signed(signed_chain.clip, published, identity=editor.identity, trust=editor.trust)
+    redact(published, redacted, [m.TRAINING_MINING_LABEL], identity=editor.identity, trust=editor.trust)
+    verdict = verify_file(redacted, editor.trust)
+    assert (verdict.outcome, verdict.kind) == (PASS, "clip")
+    assert verdict.chain is not None
+    assert [edit.actions for edit in verdict.chain.edits] == [("c2pa.redacted",), ("c2pa.published",)]
+    assert all(edit.keeps_content for edit in verdict.chain.edits)
+
+
+def test_a_clip_that_was_published_again_leads_to_the_same_licences(
+    signed_chain: SignedChain, editor: Signer, tmp_path: Path
+) -> None:
+    again = _edit(signed_chain.clip, tmp_path / "again.mp4", editor)
+    verdict = verify_file(again, editor.trust, weights=signed_chain.weights)
+    assert (verdict.outcome, verdict.kind) == (PASS, "clip")
+    before = verify_file(signed_chain.clip, editor.trust)
+    assert verdict.chain is not None
+    assert before.chain is not None
+    assert verdict.chain.snapshot == before.chain.snapshot
+    assert verdict.chain.clip == before.chain.clip
+    (edit,) = verdict.chain.edits
+    assert edit.actions == ("c2pa.published",)
+    assert edit.when == "2026-11-20T09:00:00Z"
+    assert edit.keeps_content
+    assert any("changed after us by cleartitle development" in remark for remark in verdict.remarks)
+    assert before.chain.edits == ()
+
+
+def test_every_step_is_told_the_latest_first(
+    signed_chain: SignedChain, editor: Signer, tmp_path: Path
+) -> None:
+    cut = _edit(signed_chain.clip, tmp_path / "cut.mp4", editor, action="c2pa.edited")
+    again = _edit(cut, tmp_path / "again.mp4", editor)
+    verdict = verify_file(again, editor.trust)
+    assert verdict.outcome is PASS
+    assert verdict.chain is not None
+    assert [edit.actions for edit in verdict.chain.edits] == [("c2pa.published",), ("c2pa.edited",)]
+    told = [remark for remark in verdict.remarks if "changed after us" in remark]
+    assert ["may not be those that were generated" in remark for remark in told] == [False, True]
+
+
+def test_an_editor_whom_nobody_knows_is_no_link(
+    signed_chain: SignedChain, editor: Signer, tmp_path: Path
+) -> None:
+    again = _edit(signed_chain.clip, tmp_path / "again.mp4", editor)
+    verdict = verify_file(again, signed_chain.signer.trust)
+    assert verdict.outcome is UNTRUSTED
+    assert [failure.depth for failure in verdict.failures] == [0]
+
+
+def test_our_manifest_below_an_edit_is_checked_all_the_same(
+    signed_chain: SignedChain, editor: Signer, tmp_path: Path
+) -> None:
+    again = _edit(signed_chain.clip, tmp_path / "again.mp4", editor)
+    again.write_bytes(flip(again.read_bytes(), again.read_bytes().index(b"rectified-flow DiT")))
+    verdict = verify_file(again, editor.trust)
+    assert verdict.outcome is FAIL
+    assert any(failure.depth == 2 and "model" in failure.reason for failure in verdict.failures)
+
+
+def test_a_clip_of_ours_without_edits_is_its_own_origin(signed_chain: SignedChain) -> None:
+    origin = find_origin(read_store(signed_chain.clip, signed_chain.signer.trust, media_type="video/mp4"))
+    assert origin is not None
+    assert (origin.kind, origin.edits) == ("clip", ())
