@@ -70,8 +70,12 @@ _COMMANDS = {
         "attribution",
         "Whose footage a model consumed, in shares.",
     ),
-    "generate": ("training.generate_command", "generate", "Write clips, each with its Content Credentials."),
-    "outputs": ("training.outputs_commands", "outputs", "Settle the generated clips that are held."),
+    "generate": (
+        "training.generation.commands",
+        "generate",
+        "Write clips, each with its Content Credentials.",
+    ),
+    "outputs": ("training.generation.held_commands", "outputs", "Settle the generated clips that are held."),
     "quality": ("training.quality.commands", "quality", "Measure clips, and keep a card beside each."),
     "publish": (
         "governance.signing.commands",

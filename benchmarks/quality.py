@@ -26,7 +26,7 @@ from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.frames import decode_clip, scan_frames
 from ingest.probe import probe
-from training.clip_file import write_clip
+from training.generation.clip_file import write_clip
 from training.quality.definitions import CLIP_DEFINITIONS
 from training.quality.measuring import measure_quality
 

@@ -40,7 +40,7 @@ from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.find import read_query
 from ingest.frames import decode_clip
-from training.clip_file import write_clip
+from training.generation.clip_file import write_clip
 from training.screening.nearest import open_nearest
 from training.screening.result import ScreenResult
 from training.screening.screen import Screen, open_screen
@@ -223,8 +223,8 @@ def memorise(footage: Path, work: Path) -> Project:
 
 def memorised_clips(project: Project, folder: Path) -> list[Made]:
     """Draw two clips for every title that the model was trained on."""
-    from training.generator import open_generator
-    from training.sample import draw_clip
+    from training.generation.generator import open_generator
+    from training.generation.sample import draw_clip
 
     folder.mkdir(parents=True, exist_ok=True)
     generator = open_generator(project, _FEW)

@@ -28,10 +28,10 @@ from tests.cli import cleartitle
 from tests.library import make_library, take_footage, write_footage
 from tests.training.screener import passing
 from tests.training.test_licensed_chain import CONFIG, generate, seal, train
-from training import publish, release
-from training.clip_request import ClipRequest
 from training.demo import run_demo
-from training.generator import open_generator
+from training.generation import publish, release
+from training.generation.generator import open_generator
+from training.generation.request import ClipRequest
 from training.licensed_run import begin_run
 
 _PATIENCE_SECONDS = 120

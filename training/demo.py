@@ -155,7 +155,7 @@ def _hold_replicas(config: Path) -> None:
 
 def _published(step: _Steps) -> str:
     from db.project import open_project
-    from training.holding import list_held
+    from training.generation.holding import list_held
 
     outputs = step.folder / "outputs"
     if not any(outputs.glob("*.mp4")):

@@ -26,10 +26,10 @@ from training.config import TrainingConfig
 from training.errors import CheckpointError, TrainingConfigError
 from training.exposure import Exposure
 from training.flow import draw_times, flow_loss
+from training.generation.sample import draw_clips
 from training.plots import draw_contact_sheet, draw_loss_curve
 from training.randomness import batch_indices, generator_for
 from training.run import TokenisedClip, TrainingRun, prepare, save_run
-from training.sample import draw_clips
 from training.vocabulary import PADDING_ID
 from training.weights import TrainedModel, save_weights
 

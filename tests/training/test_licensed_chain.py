@@ -25,12 +25,13 @@ from governance.verification.verify import verify_file
 from tests.library import make_library
 from tests.media import flip_byte
 from tests.training.screener import passing
-from training import generator as generators
-from training import release
-from training.clip_request import ClipRequest, check_prompt
 from training.config import TrainingConfig
 from training.errors import CheckpointError, NotCleared
-from training.generator import open_generator, require_commercial_release
+from training.generation import generator as generators
+from training.generation import release
+from training.generation.generator import open_generator, require_commercial_release
+from training.generation.publish import PublishedClip, publish_clip
+from training.generation.request import ClipRequest, check_prompt
 from training.licensed_run import (
     WEIGHTS_NAME,
     LicensedModel,
@@ -39,7 +40,6 @@ from training.licensed_run import (
     complete_run,
     model_folder,
 )
-from training.publish import PublishedClip, publish_clip
 
 CONFIG = TrainingConfig(
     num_frames=4,

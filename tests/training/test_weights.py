@@ -12,8 +12,8 @@ from governance.snapshots.snapshot import Snapshot
 from tests.media import flip_byte
 from tests.training.cleared_footage import TINY, open_clips, open_ledger
 from training.errors import CheckpointError
+from training.generation.sample import draw_clip, draw_clips
 from training.loop import prepare, train_steps, trained_model
-from training.sample import draw_clip, draw_clips
 from training.tensor_file import METADATA_KEY, pack_tensors, unpack_tensors
 from training.weights import TrainedModel, load_weights, save_weights
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from db.errors import ConfigError
-from training.clip_file import write_clip
+from training.generation.clip_file import write_clip
 
 
 def _gradient_clip() -> torch.Tensor:

@@ -31,7 +31,7 @@ from governance.version import VERSION
 from ingest.digests import file_digest
 from ingest.essence import essence_digest
 from ingest.picture_prints import picture_prints
-from training.generator import Generator
+from training.generation.generator import Generator
 from training.quality.card import card_path, write_card
 from training.quality.effort import ComputeRecord
 from training.quality.measuring import measure_quality

@@ -29,7 +29,7 @@ def list_(*, as_json: bool, project_dir: Path) -> None:
     Example: cleartitle outputs list
     """
     from db.project import open_project
-    from training.holding import list_held
+    from training.generation.holding import list_held
 
     held = list_held(open_project(project_dir))
     for clip in held:
@@ -60,8 +60,8 @@ def approve(name: str, reason: str, *, as_json: bool, project_dir: Path) -> None
     Example: cleartitle outputs approve the-sea-1a2b3c4d-0 --reason "looked at both: another wave"
     """
     from db.project import open_project
-    from training.generator import open_generator
-    from training.holding import find_held, let_through
+    from training.generation.generator import open_generator
+    from training.generation.holding import find_held, let_through
 
     _check_reason(reason)
     project = open_project(project_dir)
@@ -84,7 +84,7 @@ def refuse(name: str, reason: str, *, as_json: bool, project_dir: Path) -> None:
     Example: cleartitle outputs refuse the-sea-1a2b3c4d-0 --reason "this is the opening shot of sea.mp4"
     """
     from db.project import open_project
-    from training.holding import find_held, turn_down
+    from training.generation.holding import find_held, turn_down
 
     _check_reason(reason)
     project = open_project(project_dir)

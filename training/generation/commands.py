@@ -13,8 +13,8 @@ from db.terminal import json_option, note, progress, project_option, say, say_js
 
 if TYPE_CHECKING:
     from db.project import Project
-    from training.clip_request import ClipRequest
-    from training.generator import Generator
+    from training.generation.generator import Generator
+    from training.generation.request import ClipRequest
 
 
 @click.command()
@@ -59,8 +59,8 @@ def generate(
     Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
     """
     from db.project import open_project
-    from training.clip_request import ClipRequest, check_prompt
-    from training.generator import open_generator, require_commercial_release
+    from training.generation.generator import open_generator, require_commercial_release
+    from training.generation.request import ClipRequest, check_prompt
 
     project = open_project(project_dir)
     wanted = [check_prompt(prompt) for prompt in prompts]
@@ -88,8 +88,8 @@ def _publish(
 ) -> str:
     """Make one clip, say what became of it, and return that in a word."""
     from training.errors import ReplicationRefused
-    from training.holding import HeldClip
-    from training.publish import publish_clip
+    from training.generation.holding import HeldClip
+    from training.generation.publish import publish_clip
 
     name = request.file_name
     try:

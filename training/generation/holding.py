@@ -28,11 +28,11 @@ from governance.manifests.statements import (
     ScreenStatement,
     WatermarkStatement,
 )
-from training.clip_request import ClipRequest, state_clip
-from training.drawing import DrawnClip
-from training.generator import Generator
+from training.generation.drawing import DrawnClip
+from training.generation.generator import Generator
+from training.generation.release import release_clip
+from training.generation.request import ClipRequest, state_clip
 from training.quality.effort import compute_from_json
-from training.release import release_clip
 from training.screening.result import ScreenResult
 from training.screening.statement import screen_from_json, screen_statement
 
@@ -149,7 +149,7 @@ def _read(folder: Path) -> HeldClip:
 def let_through(project: Project, generator: Generator, held: HeldClip, reason: str) -> Path:
     """Sign a held clip, say that a person approved it, and put it where it was to go; return that place.
 
-    Raises as `training.publish.publish_clip` does; the clip then stays held.
+    Raises as `training.generation.publish.publish_clip` does; the clip then stays held.
     """
     if held.destination.exists():
         raise ConfigError(f"{held.destination} is there already; clips are never overwritten")

@@ -16,7 +16,7 @@ from governance.credentials.store import assertion_data
 from governance.manifests.manifest import ACTIONS_LABEL, CLIP_LABEL, PROMOTABLE_KEY
 from governance.manifests.statements import ClipStatement, PromptStatement, SnapshotReference
 from governance.snapshots.snapshot import Snapshot
-from training.generator import Generator
+from training.generation.generator import Generator
 
 MAX_PROMPT_CHARACTERS = 1000
 FRAME_RATE = Fraction(8)

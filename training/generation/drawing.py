@@ -7,13 +7,13 @@ from pathlib import Path
 
 from db.canonical import sha256_hex
 from governance.manifests.statements import ClipStatement, WatermarkStatement
-from training.clip_file import write_clip
-from training.clip_request import ClipRequest
-from training.generator import Generator
+from training.generation.clip_file import write_clip
+from training.generation.generator import Generator
+from training.generation.request import ClipRequest
+from training.generation.sample import draw_clip
+from training.generation.thumbnail import thumbnail_jpeg
 from training.quality.effort import ComputeRecord, gpu_uuid, stopwatch
 from training.quality.flops import count_flops
-from training.sample import draw_clip
-from training.thumbnail import thumbnail_jpeg
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Publishing: generated clips, each screened, signed, verified, and put on record, or not there at all.
 
-1. The clip is drawn, marked and encoded in a hidden folder (`training.drawing`).
+1. The clip is drawn, marked and encoded in a hidden folder (`training.generation.drawing`).
 2. It is screened: what shows training or reference footage again is refused; what may do so, or cannot be compared, is
-   held for a person (`training.holding`).
-3. It is signed, verified, put on record and into the registry (`training.release`).
+   held for a person (`training.generation.holding`).
+3. It is signed, verified, put on record and into the registry (`training.generation.release`).
 
 Asked for again, a clip that is there already, or that waits for a person, is returned as it is: an interrupted command
 goes on where it stopped. If the command was killed after the clip was moved to its name and before it was on record, it
@@ -29,11 +29,11 @@ from governance.manifests.terms import SCREEN_LABEL
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from governance.version import VERSION
-from training.clip_request import ClipRequest, requested, state_clip
-from training.drawing import DrawnClip, draw
-from training.generator import Generator
-from training.holding import HeldClip, held_already, hold_clip
-from training.release import credential_of, output_columns, release_clip
+from training.generation.drawing import DrawnClip, draw
+from training.generation.generator import Generator
+from training.generation.holding import HeldClip, held_already, hold_clip
+from training.generation.release import credential_of, output_columns, release_clip
+from training.generation.request import ClipRequest, requested, state_clip
 from training.screening.judgement import held_instead
 from training.screening.statement import may_be_signed, screen_statement
 

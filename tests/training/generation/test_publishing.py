@@ -30,12 +30,13 @@ from tests.ingest.test_essence import remux
 from tests.library import make_library
 from tests.training.screener import SayingScreen
 from tests.training.test_licensed_chain import seal, train
-from training import generate_command, outputs_commands
-from training.clip_request import ClipRequest
 from training.errors import ReplicationRefused
-from training.generator import Generator, open_generator
-from training.holding import HeldClip, find_held, let_through, list_held, turn_down
-from training.publish import PublishedClip, publish_clip
+from training.generation import commands as generate_commands
+from training.generation import held_commands
+from training.generation.generator import Generator, open_generator
+from training.generation.holding import HeldClip, find_held, let_through, list_held, turn_down
+from training.generation.publish import PublishedClip, publish_clip
+from training.generation.request import ClipRequest
 from training.quality.card import card_path, read_card
 from training.screening.result import ScreenOutcome
 
@@ -205,24 +206,26 @@ def test_the_commands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None
     def screen(_project: object, _snapshot: object) -> SayingScreen:
         return SayingScreen(answer)
 
-    monkeypatch.setattr("training.generator.open_generator.__kwdefaults__", {"open_screener": screen})
+    monkeypatch.setattr(
+        "training.generation.generator.open_generator.__kwdefaults__", {"open_screener": screen}
+    )
 
     def run(command: object, *arguments: str) -> object:
         return CliRunner().invoke(command, [*arguments, "--project", str(project.root)])  # type: ignore[arg-type]
 
     make = ("--model", "model", "--prompt", "the sea", "--size", "64")
-    held = run(generate_command.generate, *make, "--json")
+    held = run(generate_commands.generate, *make, "--json")
     assert isinstance(held.exception, AnsweredUndecided)  # type: ignore[attr-defined]
     assert json.loads(held.stdout)["outcome"] == "held"  # type: ignore[attr-defined]
-    listed = run(outputs_commands.outputs, "list", "--json")
+    listed = run(held_commands.outputs, "list", "--json")
     name = json.loads(listed.stdout)["name"]  # type: ignore[attr-defined]
-    empty = run(outputs_commands.outputs, "approve", name, "--reason", " ")
+    empty = run(held_commands.outputs, "approve", name, "--reason", " ")
     assert isinstance(empty.exception, ConfigError)  # type: ignore[attr-defined]
-    approved = run(outputs_commands.outputs, "approve", name, "--reason", "fine", "--json")
+    approved = run(held_commands.outputs, "approve", name, "--reason", "fine", "--json")
     assert Path(json.loads(approved.stdout)["path"]).is_file()  # type: ignore[attr-defined]
-    assert "no clip is held" in run(outputs_commands.outputs, "list").stdout  # type: ignore[attr-defined]
+    assert "no clip is held" in run(held_commands.outputs, "list").stdout  # type: ignore[attr-defined]
     answer = ScreenOutcome.REFUSED
-    refused = run(generate_command.generate, *make, "--seed", "1", "--count", "2")
+    refused = run(generate_commands.generate, *make, "--seed", "1", "--count", "2")
     assert isinstance(refused.exception, AnsweredNo)  # type: ignore[attr-defined]
     assert refused.stdout.count("refused. seconds 0.0 to 2.0") == 2  # type: ignore[attr-defined]
     assert issubclass(ReplicationRefused, RefusedError)
