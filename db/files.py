@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -49,6 +50,24 @@ def durable_file(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def place_new(staged: Path, path: Path) -> None:
+    """Rename the finished file `staged` to the name `path` beside it, which must be free.
+
+    Raises `FileExistsError` if it is not, even where another process took it a moment ago.
+    """
+    try:
+        os.link(staged, path)  # unlike a rename it never replaces anything
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        staged.replace(path)
+    else:
+        staged.unlink()
+    sync_folder(path.parent)
+
+
 @contextlib.contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder`; on success it replaces `folder`, on any failure it is removed."""
@@ -58,6 +77,24 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             shutil.rmtree(folder)
         staged.rename(folder)
+        sync_folder(folder.parent)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder`; on success it becomes `folder`, on any failure it is removed.
+
+    Raises `FileExistsError` if `folder` is there and not empty, even where another process made it a moment ago.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _hidden_folder(folder.parent, f".{folder.name}.", ".partial") as staged:
+        yield staged
+        try:
+            staged.rename(folder)
+        except OSError as exc:
+            if exc.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder)) from exc
+            raise
         sync_folder(folder.parent)
 
 
@@ -132,7 +169,12 @@ def _umask() -> int:
 
 def path_text(path: Path) -> str:
     """Return an absolute path as text that any database takes; bytes outside UTF-8 become `%XX` after `bytes:`."""
-    text = str(path.absolute())
+    return place_text(path.absolute())
+
+
+def place_text(path: Path) -> str:
+    """Return a path, relative or not, as text that `path_of` undoes."""
+    text = str(path)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -144,7 +186,7 @@ def path_text(path: Path) -> str:
 
 
 def path_of(text: str) -> Path:
-    """Undo `path_text`."""
+    """Undo `path_text` and `place_text`."""
     if not text.startswith("bytes:"):
         return Path(text)
     raw = bytearray()

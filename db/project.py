@@ -39,6 +39,8 @@ max_clip_seconds = 10
 # A clip that surely shows footage again which its model was trained on: "refuse" it, or "hold" it for a person
 # (`cleartitle outputs`). What shows footage of a reference set again is refused either way.
 training_replicas = "refuse"
+# Which clips a person approves before they are signed: those that are in doubt ("in-doubt"), or all ("always").
+approval = "in-doubt"
 
 [trust]
 # Certificates whose signatures `verify` trusts (PEM). `init` creates a development root.
@@ -66,6 +68,7 @@ class Settings:
     samples_per_second: int = 2
     max_clip_seconds: int = 10
     training_replicas: str = "refuse"
+    approval: str = "in-doubt"
     trust_anchors: tuple[str, ...] = ("keys/trust.pem",)
     time_stamp_anchors: tuple[str, ...] = ()
     signing: SigningSettings = field(default_factory=SigningSettings)
@@ -78,6 +81,8 @@ class Settings:
             raise ConfigError(f"max_clip_seconds is {self.max_clip_seconds}, expected 1 to 600")
         if self.training_replicas not in {"refuse", "hold"}:
             raise ConfigError(f"training_replicas is {self.training_replicas!r}, expected 'refuse' or 'hold'")
+        if self.approval not in {"in-doubt", "always"}:
+            raise ConfigError(f"approval is {self.approval!r}, expected 'in-doubt' or 'always'")
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,7 @@ def open_project(root: Path) -> Project:
 _KNOWN: dict[str, dict[str, type | tuple[type, ...]]] = {
     "database": {"url": str},
     "ingest": {"encoder": str, "samples_per_second": int, "max_clip_seconds": int},
-    "generate": {"training_replicas": str},
+    "generate": {"training_replicas": str, "approval": str},
     "trust": {"anchors": list, "time_stamp_anchors": list},
     "signing": SIGNING_TYPES,
 }

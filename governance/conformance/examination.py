@@ -13,7 +13,7 @@ from governance.conformance.reading import read_crjson
 from governance.conformance.rubric import CONFORMANCE, INTEGRITY, ManifestSignals, RubricReport, read_signals
 from governance.errors import NoManifest
 from governance.trust.anchors import TrustAnchors
-from governance.verification.kinds import sidecar_of
+from governance.verification.kinds import require_file, sidecar_of
 
 SIGNALS_NAME = "signals"
 RUBRICS = {rubric.name: rubric for rubric in (CONFORMANCE, INTEGRITY)}
@@ -64,6 +64,7 @@ def examine(path: Path, trust: TrustAnchors, rubrics: Collection[str]) -> Examin
 
 def _read(path: Path, trust: TrustAnchors) -> dict[str, Any]:
     """Read the credentials inside the file, or else those beside it, as verification does."""
+    require_file(path)
     with path.open("rb") as file:
         media_type = embedding_media_type(file.read(HEAD_BYTES))
     sidecar = sidecar_of(path)

@@ -14,8 +14,15 @@ from typing import Any
 from db.terminal import safe_text
 from governance.credentials.store import ManifestStore, assertion_data
 from governance.errors import VerificationError
-from governance.manifests.manifest import CLIP_LABEL, MODEL_LABEL, PROMOTABLE_KEY, SNAPSHOT_LABEL
+from governance.manifests.manifest import (
+    CLIP_LABEL,
+    DISCLOSURE_LABEL,
+    MODEL_LABEL,
+    PROMOTABLE_KEY,
+    SNAPSHOT_LABEL,
+)
 from governance.manifests.statements import LicenseShare, ModelStatement, SnapshotStatement
+from governance.manifests.terms import SCREEN_LABEL
 from governance.policy.policy import RESEARCH
 from governance.verification.origin import Edit, find_origin, signer_of
 
@@ -31,6 +38,12 @@ class ClipFacts:
     snapshot_urn: str
     snapshot_root: str
     is_promotable: bool = True
+    screen_outcome: str | None = None
+    """What the search for training and reference footage in it came to; `None`: the clip does not say."""
+    screen_probability: float | None = None
+    """That the likest footage found is shown again; `None`: none was found."""
+    human_oversight: str | None = None
+    """How far a person was involved, as the disclosure says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +118,24 @@ def _read_clip(manifest: Mapping[str, Any]) -> ClipFacts:
         snapshot_urn=root.text("snapshotUrn"),
         snapshot_root=root.text("merkleRoot"),
         is_promotable=facts.promotable(),
+        **_read_screen(manifest),
+        human_oversight=_read_oversight(manifest),
     )
+
+
+def _read_screen(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    if assertion_data(manifest, SCREEN_LABEL) is None:
+        return {}
+    facts = _Facts(manifest, SCREEN_LABEL)
+    probability = facts.seconds("highestProbability") if "highestProbability" in facts else None
+    return {"screen_outcome": facts.text("outcome"), "screen_probability": probability}
+
+
+def _read_oversight(manifest: Mapping[str, Any]) -> str | None:
+    data = assertion_data(manifest, DISCLOSURE_LABEL)
+    profile = data.get("contentProfile") if isinstance(data, Mapping) else None
+    level = profile.get("humanOversightLevel") if isinstance(profile, Mapping) else None
+    return None if level is None else safe_text(str(level))
 
 
 def _read_model(manifest: Mapping[str, Any]) -> ModelStatement:

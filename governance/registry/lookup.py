@@ -1,9 +1,9 @@
 """The registry: published clips that lost their credentials are told again by what survived.
 
-Three bindings, the strongest first. *Hard*: the coded pictures and sound are bit for bit those that were signed, and
-only the container was changed. *Watermark*: the clip carries the number that was put into its pictures. *Fingerprint*:
-its pictures look like those of a published clip, which is a likeness and no proof. Whatever is found is what was signed
-then; that the file in hand was not altered since is shown by the hard binding alone.
+Three bindings, the strongest first. *Hard*: the coded pictures and sound, and how they are shown, are those that were
+signed, and only the container was changed. *Watermark*: the clip carries the number that was put into its pictures.
+*Fingerprint*: its pictures look like those of a published clip, which is a likeness and no proof. Whatever is found is
+what was signed then; that the file in hand was not altered since is shown by the hard binding alone.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Registry:
                 certainty = (
                     f"its pictures carry the number {mark_id:016x}, which chance gives fewer than "
                     f"{FALSE_POSITIVE_BOUND:.0e} of films; "
-                    f"{num_alike} of {len(prints)} pictures are like the clip's own"
+                    f"{num_alike} of {len(prints)} pictures are like the clip's own; "
+                    "a mark can be copied from one film to another, so look at both"
                 )
                 return self._recovered(found, Binding.WATERMARK, certainty)
         return None

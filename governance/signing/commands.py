@@ -13,6 +13,7 @@ from db.terminal import json_option, note, project_option, say_field, say_json
 if TYPE_CHECKING:
     from governance.signing.keys import SigningIdentity
     from governance.trust.anchors import TrustAnchors
+    from governance.verification.records import SnapshotRecords
     from governance.verification.verdict import Verdict
 
 _REASONS = ("personal", "invalid", "trade-secret", "confidential")
@@ -33,8 +34,8 @@ def publish(file: Path, out: Path, *, as_json: bool, project_dir: Path) -> None:
     """
     from governance.signing.editing import publish_signed
 
-    identity, trust = _signer(project_dir)
-    verdict = publish_signed(file, out, identity=identity, trust=trust)
+    identity, trust, records = _signer(project_dir)
+    verdict = publish_signed(file, out, identity=identity, trust=trust, records=records)
     _report(verdict, identity, {"source": str(file)}, as_json=as_json)
 
 
@@ -61,18 +62,20 @@ def redact(
     """
     from governance.signing.editing import redact as redact_clip
 
-    identity, trust = _signer(project_dir)
-    verdict = redact_clip(file, out, labels, identity=identity, trust=trust, reason=reason)
-    facts: dict[str, str | list[str]] = {"source": str(file), "redacted": list(labels), "reason": reason}
+    identity, trust, records = _signer(project_dir)
+    verdict = redact_clip(file, out, labels, identity=identity, trust=trust, records=records, reason=reason)
+    redacted = list(dict.fromkeys(labels))
+    facts: dict[str, str | list[str]] = {"source": str(file), "redacted": redacted, "reason": reason}
     _report(verdict, identity, facts, as_json=as_json)
 
 
-def _signer(project_dir: Path) -> tuple[SigningIdentity, TrustAnchors]:
+def _signer(project_dir: Path) -> tuple[SigningIdentity, TrustAnchors, SnapshotRecords]:
     from db.project import open_project
     from governance.signing.signers import load_project_identity, load_project_trust
+    from governance.verification.records import read_snapshot_records
 
     project = open_project(project_dir)
-    return load_project_identity(project), load_project_trust(project)
+    return load_project_identity(project), load_project_trust(project), read_snapshot_records(project)
 
 
 def _report(

@@ -17,7 +17,7 @@ from typing import Any
 
 from db.clock import rfc3339, utc_now
 from db.errors import ConfigError, RefusedError
-from db.files import hidden_folder, sync_folder
+from db.files import hidden_folder, place_new
 from db.terminal import safe_text
 from governance.credentials.engine import read_store, sign_edited
 from governance.credentials.library import signing_failures
@@ -26,6 +26,7 @@ from governance.manifests.manifest import ACTIONS_LABEL, CLIP_MEDIA_TYPE, GENERA
 from governance.signing.keys import SigningIdentity
 from governance.signing.redaction import REASONS, Target, find_targets, require_gone
 from governance.trust.anchors import TrustAnchors
+from governance.verification.records import SnapshotRecords
 from governance.verification.verdict import Verdict, VerdictOutcome
 from governance.verification.verify import verify_file
 from governance.version import VERSION
@@ -37,17 +38,18 @@ def publish_signed(
     *,
     identity: SigningIdentity,
     trust: TrustAnchors,
+    records: SnapshotRecords | None = None,
     when: dt.datetime | None = None,
 ) -> Verdict:
     """Write a copy of a signed clip that says it has been published, by this identity, at `when` (aware; now).
 
-    Returns the verdict on the copy, which is a pass.
+    `records` are asked whether its snapshot was recalled. Returns the verdict on the copy, which is a pass.
 
     Raises `VerificationError` if source or copy do not verify, `RefusedError` if `destination` exists, `SigningError`
     if signing or writing fails.
     """
     action = _action("c2pa.published", when or utc_now())
-    return _edit(source, destination, [action], (), identity=identity, trust=trust)
+    return _edit(source, destination, [action], (), identity=identity, trust=trust, records=records)
 
 
 def redact(
@@ -57,6 +59,7 @@ def redact(
     *,
     identity: SigningIdentity,
     trust: TrustAnchors,
+    records: SnapshotRecords | None = None,
     reason: str = "personal",
     when: dt.datetime | None = None,
 ) -> Verdict:
@@ -68,14 +71,14 @@ def redact(
     """
     if reason not in REASONS:
         raise ConfigError(f"reason is {reason!r}, expected one of {', '.join(REASONS)}")
-    _require_clip(source, trust)
+    _require_clip(source, trust, records)
     targets = find_targets(read_store(source, trust, media_type=CLIP_MEDIA_TYPE), labels)
     actions = [
         _action("c2pa.redacted", when or utc_now())
         | {"reason": REASONS[reason], "parameters": {"redacted": target.uri}}
         for target in targets
     ]
-    return _edit(source, destination, actions, targets, identity=identity, trust=trust)
+    return _edit(source, destination, actions, targets, identity=identity, trust=trust, records=records)
 
 
 def _edit(
@@ -86,13 +89,14 @@ def _edit(
     *,
     identity: SigningIdentity,
     trust: TrustAnchors,
+    records: SnapshotRecords | None,
 ) -> Verdict:
     """Sign, prove and verify a copy in a hidden folder, then move it to its name."""
     if destination.exists():
         raise RefusedError(
             f"{destination} exists; signed files are never overwritten", hint="give another name"
         )
-    before = _require_clip(source, trust)  # 1
+    before = _require_clip(source, trust, records)  # 1
     title = "" if before.credentials is None else before.credentials.title
     manifest = _manifest(title, actions, targets)
     with signing_failures(source):
@@ -106,13 +110,13 @@ def _edit(
             verdict = _require_pass(
                 verify_file(staged, trust), "the edited clip does not verify and was removed"
             )  # 4
-            staged.replace(destination)
-            sync_folder(destination.parent)
+            place_new(staged, destination)
     return dataclasses.replace(verdict, path=safe_text(str(destination)))
 
 
-def _require_clip(path: Path, trust: TrustAnchors) -> Verdict:
-    verdict = _require_pass(verify_file(path, trust), f"{path} does not verify")
+def _require_clip(path: Path, trust: TrustAnchors, records: SnapshotRecords | None) -> Verdict:
+    verdict = verify_file(path, trust)
+    verdict = _require_pass(verdict if records is None else records.apply(verdict), f"{path} does not verify")
     if verdict.kind != "clip":
         raise RefusedError(f"{path}: is a {verdict.kind}; only clips are edited")
     return verdict

@@ -13,6 +13,7 @@ from db.errors import ConfigError, RefusedError
 from governance.credentials.jumbf import ASSERTION_STORE_LABEL, JumbfBox, assertion_contents
 from governance.credentials.store import ManifestStore
 from governance.errors import VerificationError
+from governance.manifests.terms import SCREEN_LABEL
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -26,6 +27,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
 
 # C2PA 2.4, section 6.8: what was done to a file, and what binds it to its credentials, stays.
 _PROTECTED = ("c2pa.actions", "c2pa.hash.", "c2pa.ingredient")
+# Ours: a finding against the clip, and what its maker reserved, are nobody's to take out.
+_KEPT = (SCREEN_LABEL, "cawg.training-mining")
 _SHORTEST_NEEDLE_BYTES = 16
 
 
@@ -56,6 +59,8 @@ def find_targets(store: ManifestStore, labels: Sequence[str]) -> tuple[Target, .
 def _find(store: ManifestStore, label: str) -> Target:
     if label.startswith(_PROTECTED):
         raise RefusedError(f"{label}: what was done to a file and what binds it together is never redacted")
+    if label in _KEPT:
+        raise RefusedError(f"{label}: what the screen found and what is reserved is never redacted")
     known: list[str] = []
     for manifest_label in _generations(store):
         contents = assertion_contents(store.jumbf, manifest_label, label)

@@ -108,6 +108,8 @@ def list_anchors(project: Project) -> Iterator[ListedAnchor]:
 def _read_list(file: Path) -> tuple[Purpose, bytes]:
     """Return whose list it is, by what it says or by its official name, and its certificates."""
     try:
+        if not file.is_file() and file.exists():
+            raise ConfigError(f"{file}: is not a file")
         content = file.read_bytes()
     except OSError as exc:
         raise UndecidedError(f"{file}: cannot be read: {exc.strerror or exc}") from exc

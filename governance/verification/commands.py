@@ -26,7 +26,7 @@ from db.terminal import (
 )
 
 if TYPE_CHECKING:
-    from governance.manifests.chain import ChainOfTitle
+    from governance.manifests.chain import ChainOfTitle, ClipFacts
     from governance.trust.anchors import TrustAnchors
     from governance.verification.verdict import Verdict, VerdictOutcome
     from governance.verification.verify import Recover
@@ -103,7 +103,7 @@ def verify(
 
     Example: cleartitle verify outputs/
     """
-    from governance.verification.folders import FoundFiles, Request, verify_all
+    from governance.verification.folders import FoundFiles, Request, is_folder, verify_all
 
     request = Request(
         trust=_anchors(trust_files, time_files, project_dir),
@@ -113,11 +113,11 @@ def verify(
     )
     changes = _amendments(project_dir, release, has_records=records)
     found = FoundFiles(files)
-    are_many = len(files) > 1 or files[0].is_dir()
+    are_many = len(files) > 1 or is_folder(files[0])
     counts: Counter[VerdictOutcome] = Counter()
     with (
         closing(verify_all(found, request, num_processes=num_processes)) as verdicts,
-        progress("verifying", None if any(path.is_dir() for path in files) else len(files)) as advance,
+        progress("verifying", None if any(is_folder(path) for path in files) else len(files)) as advance,
     ):
         for verdict in (_amended(verdict, changes) for verdict in verdicts):
             counts[verdict.outcome] += 1
@@ -207,7 +207,9 @@ def _print_verdict(verdict: Verdict) -> None:
         _say(failure.code, failure.reason)
     if verdict.credentials is not None:
         credentials = verdict.credentials
-        _say("signed by", f"{credentials.signer}, with {credentials.claim_generator} ({credentials.state})")
+        # Of recovered credentials the library cannot say that they are valid: it has no file to hold them against.
+        state = "" if verdict.recovered is not None else f" ({credentials.state})"
+        _say("signed by", f"{credentials.signer}, with {credentials.claim_generator}{state}")
         if credentials.signed_at is not None:
             _say("signed at", f"{credentials.signed_at}, by a time stamp")
     if verdict.chain is not None:
@@ -218,13 +220,25 @@ def _print_verdict(verdict: Verdict) -> None:
         _say("not checked", item)
 
 
+def _screened_text(clip: ClipFacts) -> str:
+    """Say what the search for other footage in the clip came to before it was signed."""
+    if clip.screen_outcome is None:
+        return "the clip does not say that it was looked for in other footage"
+    if clip.screen_probability is None:
+        return f"{clip.screen_outcome}: no training or reference footage was found in it"
+    return f"{clip.screen_outcome}: shows other footage with a probability of {clip.screen_probability:.3f}"
+
+
 def _say(label: str, text: str) -> None:
     # A failure code may be longer than the column; two spaces keep it apart from its reason.
     say_field(f"  {label}", text, width=max(15, len(label) + 4))
 
 
 def _print_chain(chain: ChainOfTitle) -> None:
-    model, snapshot = chain.model, chain.snapshot
+    clip, model, snapshot = chain.clip, chain.model, chain.snapshot
+    if clip is not None:
+        _say("screened", _screened_text(clip))
+        _say("oversight", clip.human_oversight or "not stated")
     if model is not None:
         _say("model", f"{model.name}, {model.num_parameters:,} parameters, {model.num_steps:,} steps")
         _say("", f"weights sha256 {model.weights_sha256}")

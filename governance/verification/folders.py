@@ -66,7 +66,7 @@ class FoundFiles:
         What cannot be read is yielded as well: that is for the verdict to say.
         """
         for path in self._paths:
-            if path.is_dir():
+            if is_folder(path):
                 yield from self._below(path)
             else:
                 yield path
@@ -96,6 +96,14 @@ class FoundFiles:
             yield path
         elif not _is_sidecar(path):
             self.num_skipped += 1
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; what cannot be asked, such as a name that is too long, is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _is_sidecar(path: Path) -> bool:

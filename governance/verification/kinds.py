@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,13 @@ class Subject:
         return self.media_type in _DATA_MEDIA_TYPES.values()
 
 
+def require_file(path: Path) -> None:
+    """Raise `UnreadableError` for a pipe or a device, which may keep one waiting; `OSError` if there is nothing."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UnreadableError(f"{path}: is a pipe, a socket or a device, not a file")
+
+
 def sidecar_of(path: Path) -> Path:
     """Return where the sidecar of `path` lies: beside it, with `.c2pa` appended."""
     return path.with_name(path.name + SIDECAR_SUFFIX)
@@ -81,6 +89,7 @@ def can_carry(path: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
+    require_file(path)
     with path.open("rb") as file:
         return file.read(_HEAD_BYTES)
 

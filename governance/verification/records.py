@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from db.terminal import safe_text
 from governance.verification.chain_judgement import NOT_CHECKED_RECALL
-from governance.verification.verdict import Verdict, VerdictFailure, VerdictOutcome
+from governance.verification.verdict import Verdict, VerdictFailure
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -34,9 +34,8 @@ class SnapshotRecords:
             remark = f"snapshot {safe_text(record.name)} is on record and has not been recalled"
             return replace(verdict, remarks=(*verdict.remarks, remark), not_checked=not_checked)
         reason = safe_text(f"snapshot {record.name} was recalled: {record.recall_reason}")
-        outcome = VerdictOutcome.FAIL if verdict.outcome is VerdictOutcome.PASS else verdict.outcome
-        failures = (*verdict.failures, VerdictFailure("snapshot.recalled", reason))
-        return replace(verdict, outcome=outcome, failures=failures, not_checked=not_checked)
+        objected = verdict.with_objection(VerdictFailure("snapshot.recalled", reason))
+        return replace(objected, not_checked=not_checked)
 
 
 def read_snapshot_records(project: Project) -> SnapshotRecords:

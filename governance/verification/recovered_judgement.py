@@ -15,8 +15,11 @@ from governance.verification.credential_judgement import judge_detached
 from governance.verification.verdict import Binding, Recovered, Verdict, VerdictFailure, VerdictOutcome
 
 _BINDING_TEXT = {
-    Binding.HARD: "hard binding: the content is bit for bit what was signed, only its wrapping was changed",
-    Binding.WATERMARK: "soft binding, by the watermark: the content may have been changed since it was signed",
+    Binding.HARD: "hard binding: the coded content is what was signed, only its wrapping was changed",
+    Binding.WATERMARK: (
+        "soft binding, by the watermark: the content may have been changed since it was signed, or be another film "
+        "that somebody put the mark into"
+    ),
     Binding.FINGERPRINT: "soft binding, by likeness: this may be another clip that looks the same",
 }
 

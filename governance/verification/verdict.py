@@ -102,7 +102,12 @@ class Verdict:
             return self
         reason = "a link of the chain says that it is for research only, which nothing below it can lift"
         failure = VerdictFailure("release.research_only", reason)
-        outcome = VerdictOutcome.FAIL if self.outcome is VerdictOutcome.PASS else self.outcome
+        return self.with_objection(failure)
+
+    def with_objection(self, failure: VerdictFailure) -> Verdict:
+        """Return the verdict with a reason against a file whose credentials hold, its own or recovered ones."""
+        holds = self.outcome in {VerdictOutcome.PASS, VerdictOutcome.RECOVERED}
+        outcome = VerdictOutcome.FAIL if holds else self.outcome
         return dataclasses.replace(self, outcome=outcome, failures=(*self.failures, failure))
 
     def as_json(self) -> dict[str, Any]:

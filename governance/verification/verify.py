@@ -41,6 +41,7 @@ from governance.verification.credential_judgement import judge_credentials
 from governance.verification.kinds import Subject, UnknownKindError, UnreadableError, locate, sidecar_of
 from governance.verification.recovered_judgement import judge_recovered
 from governance.verification.verdict import Recovered, Verdict, VerdictFailure, VerdictOutcome
+from ingest.errors import MediaError
 
 __all__ = ["sidecar_of", "verify_file"]
 
@@ -133,6 +134,9 @@ def _recovered(
     """Ask the registry. One that cannot answer leaves the file as it was, and says so."""
     try:
         found = recover(path)
+    except MediaError as exc:
+        remark = f"not looked up in the registry, which knows films alone: {safe_text(str(exc))}"
+        return replace(bare, remarks=(remark,))
     except Error as exc:
         failure = VerdictFailure("registry.unreadable", safe_text(str(exc)))
         return replace(bare, failures=(*bare.failures, failure))

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from db.records import SnapshotRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_embedded, sign_sidecar
 from governance.manifests import manifest as m
 from governance.manifests.statements import (
@@ -316,3 +317,22 @@ def make_signed_chain(folder: Path) -> SignedChain:
     model = model_ingredient(weights, about_model, signer)
     sign_clip(unsigned_clip, clip, about_clip, signer, model=model)
     return SignedChain(signer, snapshot, weights, unsigned_clip, clip, about_model, about_clip, model)
+
+
+def snapshot_record(merkle_root: str, *, recall_reason: str | None) -> SnapshotRecord:
+    """Return what a project's database says of the snapshot with this root."""
+    return SnapshotRecord(
+        id=1,
+        name="spring",
+        merkle_root=merkle_root,
+        policy_name="commercial-training",
+        policy_digest="cd" * 32,
+        document_sha256="ab" * 32,
+        num_clips=3,
+        num_assets=2,
+        duration_seconds=31.5,
+        expires_at=dt.datetime(2027, 6, 1, tzinfo=dt.UTC),
+        sealed_at=SEALED_AT,
+        is_promotable=True,
+        recall_reason=recall_reason,
+    )

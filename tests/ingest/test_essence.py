@@ -41,6 +41,69 @@ def test_other_pictures_and_lost_sound_are_another_essence(tmp_path: Path) -> No
     assert len({essence_digest(path) for path in (film, tmp_path / "a.mp4", tmp_path / "b.mp4")}) == 3
 
 
+def retimed(source: Path, destination: Path, factor: int) -> Path:
+    import av
+
+    with av.open(str(source)) as read, av.open(str(destination), "w") as written:
+        track = written.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts * factor, packet.dts * factor, track
+                written.mux(packet)
+    return destination
+
+
+def filtered(source: Path, destination: Path, description: str) -> Path:
+    """Copy the packets through a filter that changes what the decoder is told."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    with av.open(str(source)) as read, av.open(str(destination), "w") as written:
+        track = written.add_stream_from_template(read.streams.video[0])
+        changed = BitStreamFilterContext(description, read.streams.video[0], track)
+        for packet in read.demux(video=0):
+            for after in changed.filter(packet):
+                if after.dts is not None:
+                    after.stream = track
+                    written.mux(after)
+    return destination
+
+
+def test_another_tempo_and_other_settings_of_the_decoder_are_another_essence(tmp_path: Path) -> None:
+    write_footage(tmp_path, "a.mp4", seconds=2)
+    film = tmp_path / "a.mp4"
+    cropped = "h264_metadata=crop_right=32:crop_bottom=32"
+    bright = "h264_metadata=video_full_range_flag=1"
+    digests = {
+        essence_digest(film),
+        essence_digest(retimed(film, tmp_path / "slow.mp4", 3)),
+        essence_digest(filtered(film, tmp_path / "cropped.mp4", cropped)),
+        essence_digest(filtered(film, tmp_path / "bright.mp4", bright)),
+    }
+    assert len(digests) == 4
+
+
+def test_added_text_is_another_essence(tmp_path: Path) -> None:
+    import av
+
+    write_footage(tmp_path, "a.mp4")
+    film, subtitled = tmp_path / "a.mp4", tmp_path / "s.mkv"
+    (tmp_path / "s.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nanother story\n")
+    with (
+        av.open(str(film)) as read,
+        av.open(str(tmp_path / "s.srt")) as text,
+        av.open(str(subtitled), "w") as written,
+    ):
+        tracks = {source: written.add_stream_from_template(source.streams[0]) for source in (read, text)}
+        for source, track in tracks.items():
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = track
+                    written.mux(packet)
+    assert essence_digest(subtitled) != essence_digest(film)
+    assert essence_digest(remux(film, tmp_path / "plain.mkv")) == essence_digest(film)
+
+
 def test_what_is_no_film_has_none(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no film")
     with pytest.raises(MediaError, match=r"text\.mp4"):

@@ -16,21 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from db.canonical import canonical_json
+from db.artefacts import has_output
+from db.canonical import canonical_json, digest_of
 from db.clock import rfc3339, utc_now
-from db.errors import ConfigError
-from db.events import record_event
-from db.files import hidden_folder, path_of, path_text, staged_folder
+from db.errors import ConfigError, RefusedError
+from db.events import list_events, record_event
+from db.files import hidden_folder, new_folder, path_of, place_text
 from db.project import Project
+from governance.credentials.engine import read_store
+from governance.credentials.store import assertion_data
+from governance.errors import NoManifest, VerificationError
+from governance.manifests.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE
 from governance.manifests.statements import (
     ClipStatement,
     HumanOversight,
     ScreenStatement,
     WatermarkStatement,
 )
+from governance.signing.signers import load_project_trust
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
+from ingest.digests import file_digest
 from training.generation.drawing import DrawnClip
 from training.generation.generator import Generator
-from training.generation.release import release_clip
+from training.generation.release import record_released, release_clip
 from training.generation.request import ClipRequest, state_clip
 from training.quality.effort import compute_from_json
 from training.screening.result import ScreenResult
@@ -57,7 +66,7 @@ class HeldClip:
     @property
     def reason(self) -> str:
         """Why it is held, in a sentence."""
-        return str(self.document["screen"]["sentence"])
+        return str(self.document["reason"])
 
     @property
     def request(self) -> ClipRequest:
@@ -72,7 +81,7 @@ class HeldClip:
     @property
     def destination(self) -> Path:
         """Where it goes when it is let through."""
-        return path_of(self.document["destination"])
+        return self.folder.parents[2] / path_of(self.document["destination"])
 
 
 def hold_clip(
@@ -82,8 +91,13 @@ def hold_clip(
     drawn: DrawnClip,
     screened: ScreenResult,
     destination: Path,
+    *,
+    why: str,
 ) -> HeldClip:
-    """Lay the clip aside for a person. The same request held again takes the place of the one that waits."""
+    """Lay the clip aside for a person, who is told `why`.
+
+    Raises `RefusedError` if a clip of that name waits already: it may be the one that somebody is looking at.
+    """
     name = request.file_name.removesuffix(".mp4")
     document = {
         "format": FORMAT,
@@ -92,20 +106,33 @@ def hold_clip(
         "clip_urn": statement.clip_urn,
         "mark_id": None if drawn.watermark is None else drawn.watermark.mark_id,
         "thumbnail": base64.b64encode(drawn.thumbnail_jpeg).decode(),
+        "reason": why,
         "screen": screened.as_json(),
         "screen_statement": dataclasses.asdict(screen_statement(screened)),
         "compute": drawn.compute.as_json(),
-        "destination": path_text(destination),
+        "destination": place_text(_within(project, destination)),
         "held_at": rfc3339(utc_now()),
     }
     folder = held_folder(project) / name
-    with staged_folder(folder) as staged:
-        shutil.copyfile(drawn.path, staged / CLIP_NAME)
-        (staged / REQUEST_NAME).write_bytes(canonical_json(document))
-    with project.session() as session:
-        payload = {"reason": screened.sentence(), "outcome": screened.outcome.value}
-        record_event(session, "clip.held", name, payload)
+    payload = {"reason": why, "outcome": screened.outcome.value, "document_sha256": digest_of(document)}
+    try:
+        with new_folder(folder) as staged:
+            shutil.copyfile(drawn.path, staged / CLIP_NAME)
+            (staged / REQUEST_NAME).write_bytes(canonical_json(document))
+            # On record before it is there: what is not on record is never signed.
+            with project.session() as session:
+                record_event(session, "clip.held", name, payload)
+    except FileExistsError as exc:
+        raise RefusedError(
+            f"another clip called {name} is held", hint="settle it first: cleartitle outputs list"
+        ) from exc
     return _read(folder)
+
+
+def _within(project: Project, destination: Path) -> Path:
+    """Return the place relative to the project if it lies in it, so that both can be moved together."""
+    place = destination.absolute()
+    return place.relative_to(project.root) if place.is_relative_to(project.root) else place
 
 
 def held_already(project: Project, model_name: str, request: ClipRequest) -> HeldClip | None:
@@ -141,9 +168,22 @@ def _read(folder: Path) -> HeldClip:
         document = json.loads((folder / REQUEST_NAME).read_bytes())
         if document["format"] != FORMAT:
             raise ConfigError(f"{folder}: not a held clip of the format {FORMAT}")
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ConfigError(f"{folder}: cannot be read as a held clip: {exc}") from exc
-    return HeldClip(name=folder.name, folder=folder, document=document)
+        held = HeldClip(name=folder.name, folder=folder, document=document)
+        _read_all(held)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
+        raise ConfigError(
+            f"{folder / REQUEST_NAME}: cannot be read as a held clip: {type(exc).__name__}: {exc}",
+            hint="remove the folder, and generate again",
+        ) from exc
+    return held
+
+
+def _read_all(held: HeldClip) -> None:
+    """Read everything that a held clip says, so that what is missing or of another kind shows at once."""
+    _ = held.reason, held.request, held.model_name, held.destination
+    _ = _screen(held), compute_from_json(held.document["compute"])
+    _ = str(held.document["clip_urn"]), held.document["mark_id"], held.document["held_at"]
+    base64.b64decode(held.document["thumbnail"], validate=True)
 
 
 def let_through(project: Project, generator: Generator, held: HeldClip, reason: str) -> Path:
@@ -151,8 +191,6 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
 
     Raises as `training.generation.publish.publish_clip` does; the clip then stays held.
     """
-    if held.destination.exists():
-        raise ConfigError(f"{held.destination} is there already; clips are never overwritten")
     statement = dataclasses.replace(
         state_clip(generator, held.request),
         clip_urn=str(held.document["clip_urn"]),
@@ -161,19 +199,79 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
         screen=_screen(held),
         thumbnail_jpeg=base64.b64decode(held.document["thumbnail"]),
     )
-    held.destination.parent.mkdir(parents=True, exist_ok=True)
-    with hidden_folder(held.destination.parent) as hidden:
-        plain = hidden / "plain.mp4"
-        shutil.copyfile(held.clip, plain)
-        compute = compute_from_json(held.document["compute"])
-        release_clip(project, generator, statement, plain, held.document["screen"], compute, held.destination)
+    if held.destination.exists():
+        _take_up(project, generator, statement, held.destination)
+    else:
+        _release(project, generator, statement, held)
     _close(project, held, "clip.let_through", reason)
     return held.destination
 
 
+def _release(project: Project, generator: Generator, statement: ClipStatement, held: HeldClip) -> None:
+    held.destination.parent.mkdir(parents=True, exist_ok=True)
+    with hidden_folder(held.destination.parent) as hidden:
+        plain = hidden / "plain.mp4"
+        shutil.copyfile(held.clip, plain)
+        _require_unchanged(project, held, plain)
+        compute = compute_from_json(held.document["compute"])
+        release_clip(project, generator, statement, plain, held.document["screen"], compute, held.destination)
+
+
+def _require_unchanged(project: Project, held: HeldClip, clip: Path) -> None:
+    """Require that what is signed is what was drawn, screened and looked at.
+
+    Raises `RefusedError` if the pictures are others than were screened, or the document is not the one on record.
+    """
+    with project.session() as session:
+        events = list_events(session, kind="clip.held", subject=held.name)
+    digests = {event.payload["document_sha256"] for event in events}
+    is_on_record = digest_of(dict(held.document)) in digests
+    if not is_on_record or file_digest(clip).sha256 != held.document["screen_statement"]["sha256"]:
+        raise RefusedError(
+            f"{held.folder} was changed since the clip was held",
+            hint=f"refuse it, and generate again: cleartitle outputs refuse {held.name}",
+        )
+
+
+def _take_up(project: Project, generator: Generator, statement: ClipStatement, destination: Path) -> None:
+    """Put a clip on record that was signed, and not closed, when the process was killed.
+
+    Raises `ConfigError` if `destination` is anything else.
+    """
+    refusal = ConfigError(f"{destination} is there already; clips are never overwritten")
+    if verify_file(destination, generator.trust).outcome is not VerdictOutcome.PASS:
+        raise refusal
+    store = read_store(destination, generator.trust, media_type=CLIP_MEDIA_TYPE)
+    if assertion_data(store.active, CLIP_LABEL)["clipUrn"] != statement.clip_urn:  # type: ignore[index]
+        raise refusal
+    record_released(project, generator, statement, store, destination)
+
+
 def turn_down(project: Project, held: HeldClip, reason: str) -> None:
-    """Remove a held clip."""
+    """Remove a held clip.
+
+    Raises `RefusedError` if it was signed already, by an approval that was interrupted.
+    """
+    with project.session() as session:
+        is_recorded = has_output(session, str(held.document["clip_urn"]))
+    if is_recorded or _is_signed(project, held):
+        raise RefusedError(
+            f"{held.name} was approved and signed before: {held.destination}",
+            hint="approve it again to finish that, or delete the signed file first",
+        )
     _close(project, held, "clip.turned_down", reason)
+
+
+def _is_signed(project: Project, held: HeldClip) -> bool:
+    """Return whether the file at the held clip's destination is that clip, signed."""
+    if not held.destination.is_file():
+        return False
+    try:
+        store = read_store(held.destination, load_project_trust(project), media_type=CLIP_MEDIA_TYPE)
+    except (VerificationError, NoManifest):
+        return False
+    data = assertion_data(store.active, CLIP_LABEL)
+    return data is not None and data.get("clipUrn") == held.document["clip_urn"]
 
 
 def _close(project: Project, held: HeldClip, kind: str, reason: str) -> None:

@@ -16,8 +16,6 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from db import artefacts
-from db.credentials import add_credential
 from db.errors import RefusedError
 from db.files import hidden_folder
 from db.project import Project
@@ -25,17 +23,18 @@ from governance.credentials.engine import read_store
 from governance.credentials.store import assertion_data
 from governance.manifests.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE, clip_manifest
 from governance.manifests.statements import ClipStatement
-from governance.manifests.terms import SCREEN_LABEL
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from governance.version import VERSION
 from training.generation.drawing import DrawnClip, draw
 from training.generation.generator import Generator
 from training.generation.holding import HeldClip, held_already, hold_clip
-from training.generation.release import credential_of, output_columns, release_clip
+from training.generation.release import record_released, release_clip
 from training.generation.request import ClipRequest, requested, state_clip
 from training.screening.judgement import held_instead
 from training.screening.statement import may_be_signed, screen_statement
+
+_ALL_ARE_HELD = "this project has every clip approved by a person"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,11 @@ def publish_clip(
             screened = held_instead(screened)
         statement = _completed(statement, drawn)
         if not may_be_signed(screened):
-            return hold_clip(project, request, statement, drawn, screened, destination)
+            return hold_clip(
+                project, request, statement, drawn, screened, destination, why=screened.sentence()
+            )
+        if project.settings.approval == "always":
+            return hold_clip(project, request, statement, drawn, screened, destination, why=_ALL_ARE_HELD)
         statement = dataclasses.replace(statement, screen=screen_statement(screened))
         release_clip(
             project, generator, statement, drawn.path, screened.as_json(), drawn.compute, destination
@@ -115,12 +118,5 @@ def _take_up(project: Project, generator: Generator, asked: ClipStatement, desti
     if requested(store.active) != requested(clip_manifest(asked, generator_version=VERSION)):
         raise refusal
     urn = str(assertion_data(store.active, CLIP_LABEL)["clipUrn"])  # type: ignore[index]
-    with project.session() as session:
-        is_recorded = artefacts.has_output(session, urn)
-    if not is_recorded:
-        columns = output_columns(asked, destination, destination) | {"urn": urn}
-        credential = credential_of(project, destination, store, assertion_data(store.active, SCREEN_LABEL))
-        with project.session() as session:
-            output_id = artefacts.add_output(session, model_id=generator.record.id, columns=columns)
-            add_credential(session, output_id, urn, credential)
+    record_released(project, generator, dataclasses.replace(asked, clip_urn=urn), store, destination)
     return urn

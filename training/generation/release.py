@@ -14,8 +14,8 @@ from typing import Any
 
 from db import artefacts
 from db.credentials import NewCredential, add_credential
-from db.errors import Error
-from db.files import path_text, sync_folder
+from db.errors import Error, RefusedError
+from db.files import path_text, place_new
 from db.project import Project
 from governance.credentials.embedded_store import extract_store
 from governance.credentials.engine import sign_embedded
@@ -23,7 +23,7 @@ from governance.credentials.store import ManifestStore, assertion_data
 from governance.errors import VerificationError
 from governance.manifests.manifest import CLIP_MEDIA_TYPE, clip_manifest, clip_resources
 from governance.manifests.statements import ClipStatement
-from governance.manifests.terms import SOFT_BINDING_LABEL
+from governance.manifests.terms import SCREEN_LABEL, SOFT_BINDING_LABEL
 from governance.registry.kept_stores import keep_store
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
@@ -49,7 +49,8 @@ def release_clip(
     """Sign the clip at `plain` and put it at `destination`, on record. On any failure nothing is left.
 
     `screen` is what the replication screen found, as the record keeps it.
-    Raises `SigningError` or `VerificationError` if it cannot be signed or does not verify.
+    Raises `SigningError` or `VerificationError` if it cannot be signed or does not verify, `RefusedError` if another
+    file took the name meanwhile.
     """
     signed = plain.with_name("signed.mp4")
     store = _sign(generator, statement, plain, signed)  # 1
@@ -66,18 +67,36 @@ def release_clip(
         screen=screen,
         oversight=statement.human_oversight.value,
     )
+    is_placed = False
     try:  # 3
         with project.session() as session:
             output_id = artefacts.add_output(session, model_id=generator.record.id, columns=columns)
             add_credential(session, output_id, statement.clip_urn, credential)
             # Moved inside the transaction: if the move fails, the record is rolled back.
             session.flush()
-            signed.replace(destination)
-            sync_folder(destination.parent)
+            place_new(signed, destination)
+            is_placed = True
+    except FileExistsError as exc:
+        raise RefusedError(f"{destination} is there already; clips are never overwritten") from exc
     except (Error, OSError):
-        destination.unlink(missing_ok=True)  # on a full disk it is the commit that fails
+        if is_placed:
+            destination.unlink()  # on a full disk it is the commit that fails
         raise
     write_card(card, card_path(destination))  # 4
+
+
+def record_released(
+    project: Project, generator: Generator, statement: ClipStatement, store: ManifestStore, destination: Path
+) -> None:
+    """Put a released clip on record that a kill between its two halves left off it. On record already, it stays."""
+    with project.session() as session:
+        if artefacts.has_output(session, statement.clip_urn):
+            return
+    columns = output_columns(statement, destination, destination)
+    credential = credential_of(project, destination, store, assertion_data(store.active, SCREEN_LABEL))
+    with project.session() as session:
+        output_id = artefacts.add_output(session, model_id=generator.record.id, columns=columns)
+        add_credential(session, output_id, statement.clip_urn, credential)
 
 
 def _sign(generator: Generator, statement: ClipStatement, plain: Path, signed: Path) -> ManifestStore:

@@ -45,6 +45,10 @@ def check_prompt(prompt: str) -> str:
         raise ConfigError("the prompt is empty", hint="describe the clip in a few words")
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise ConfigError(f"the prompt has {len(text)} characters, at most {MAX_PROMPT_CHARACTERS} are read")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigError("the prompt is no UTF-8 text", hint="check the encoding of the terminal") from exc
     return text
 
 

@@ -11,9 +11,11 @@ Shapes: Q pictures of the generated clip, N stored pictures, P pairs of a pictur
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,6 +181,21 @@ def open_nearest(project: Project, model_name: str, identity: EncoderIdentity) -
     check_exposures(model, exposures, clips)
     num_reads = {exposure.clip_id: exposure.count for exposure in exposures}
     return NearestClips(project, model_name, identity, clips=clips, num_reads=num_reads)
+
+
+def attribute_clip(project: Project, model_name: str, clip: Path) -> OutputAttribution:
+    """Return the training clips of a model that the film at `clip` is like, by the encoder of the project.
+
+    Raises `MediaError` if it cannot be read whole, otherwise as `open_nearest`.
+    """
+    from ingest.compute import choose_compute
+    from ingest.encoders import open_encoder
+    from ingest.find import read_query
+
+    encoder = open_encoder(project.settings.encoder, choose_compute()).encoder
+    nearest = open_nearest(project, model_name, encoder.identity)
+    with tempfile.TemporaryDirectory() as folder:
+        return nearest.attribute(read_query(project, clip, encoder, Path(folder), name=clip.name))
 
 
 def _stored_assets(

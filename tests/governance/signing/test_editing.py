@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from db.database import migrate
 from db.errors import ConfigError, Error, RefusedError
-from db.project import CONFIG_NAME, DEFAULT_CONFIG
+from db.project import CONFIG_NAME, DEFAULT_CONFIG, open_project
 from governance.conformance.examination import examine
 from governance.credentials.engine import read_store, sign_edited, sign_embedded
 from governance.credentials.jumbf import assertion_contents
@@ -24,10 +25,11 @@ from governance.signing.editing import publish_signed, redact
 from governance.signing.redaction import find_targets, require_gone
 from governance.signing.signers import load_project_trust
 from governance.trust.anchors import TrustAnchors
+from governance.verification.records import SnapshotRecords
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from tests.governance.mp4_surgery import flip, span_of
-from tests.governance.signed_chain import VERSION, SignedChain, make_signer
+from tests.governance.signed_chain import VERSION, SignedChain, make_signer, snapshot_record
 
 SECRET_TEXT = "the rights holder of clip 17 is Example Person"
 NOTE, METADATA = "org.cleartitle.note", "cawg.metadata"
@@ -259,6 +261,7 @@ def project(signed_chain: SignedChain, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delenv("CLEARTITLE_DATABASE_URL", raising=False)
     shutil.copytree(signed_chain.clip.parent / "keys", tmp_path / "keys")
     (tmp_path / CONFIG_NAME).write_text(DEFAULT_CONFIG)
+    migrate(open_project(tmp_path).database_url)
     shutil.copy(signed_chain.clip, tmp_path / "clip.mp4")
     return tmp_path
 
@@ -278,10 +281,10 @@ def test_the_publish_command_says_what_it_wrote(project: Path) -> None:
 
 def test_the_redact_command_says_what_is_gone(project: Path) -> None:
     arguments = [str(project / "clip.mp4"), str(project / "out.mp4"), "--project", str(project)]
-    options = ["--assertion", m.TRAINING_MINING_LABEL, "--reason", "invalid"]
+    options = ["--assertion", METADATA, "--reason", "invalid"]
     done = CliRunner().invoke(redact_command, [*arguments, *options], catch_exceptions=False)
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert lines["redacted"] == m.TRAINING_MINING_LABEL
+    assert lines["redacted"] == METADATA
     assert lines["verified"] == "pass"
     trust = load_project_trust(_open(project))
     store = read_store(project / "out.mp4", trust, media_type=m.CLIP_MEDIA_TYPE)
@@ -309,3 +312,27 @@ def test_an_unknown_reason_is_refused(signed_chain: SignedChain, tmp_path: Path)
             trust=signed_chain.signer.trust,
             reason="because",
         )
+
+
+@pytest.mark.parametrize("label", ["org.cleartitle.replication-screen", "cawg.training-mining"])
+def test_what_the_screen_found_and_what_is_reserved_stays(
+    signed_chain: SignedChain, tmp_path: Path, label: str
+) -> None:
+    with pytest.raises(RefusedError, match="never redacted"):
+        _redact(signed_chain, signed_chain.clip, tmp_path / "out.mp4", label)
+
+
+def test_a_clip_of_a_recalled_snapshot_is_not_signed_again(signed_chain: SignedChain, tmp_path: Path) -> None:
+    verdict = verify_file(signed_chain.clip, signed_chain.signer.trust)
+    assert verdict.chain is not None
+    root = verdict.chain.snapshot.merkle_root
+    records = SnapshotRecords({root: snapshot_record(root, recall_reason="a rights holder withdrew")})
+    with pytest.raises(VerificationError, match="a rights holder withdrew"):
+        publish_signed(
+            signed_chain.clip,
+            tmp_path / "out.mp4",
+            identity=signed_chain.signer.identity,
+            trust=signed_chain.signer.trust,
+            records=records,
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -52,7 +52,7 @@ def test_what_our_own_publishing_and_redaction_write_is_told(
 ) -> None:
     published, redacted = tmp_path / "published.mp4", tmp_path / "redacted.mp4"
     publish_signed(signed_chain.clip, published, identity=editor.identity, trust=editor.trust)
-    redact(published, redacted, [m.TRAINING_MINING_LABEL], identity=editor.identity, trust=editor.trust)
+    redact(published, redacted, ["cawg.metadata"], identity=editor.identity, trust=editor.trust)
     verdict = verify_file(redacted, editor.trust)
     assert (verdict.outcome, verdict.kind) == (PASS, "clip")
     assert verdict.chain is not None

@@ -118,7 +118,7 @@ def test_paths_are_taken_as_they_are_needed_and_who_stops_early_leaves_no_proces
     assert children
     verdicts.close()
     for child in children:
-        child.join(30)
+        child.join(120)
         assert not child.is_alive()
 
 
@@ -290,3 +290,18 @@ def test_an_interruption_ends_all_processes_at_once(
     assert process.returncode == 130
     assert stdout.count(b"\n") < 2000
     assert b"Traceback" not in stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_on(signed_chain: SignedChain, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    verdict = verify_file(tmp_path / "pipe.mp4", signed_chain.signer.trust)
+    assert verdict.outcome is VerdictOutcome.UNREADABLE
+    assert "pipe" in verdict.failures[0].reason
+
+
+def test_a_name_that_is_too_long_costs_no_other_file_its_verdict(signed_chain: SignedChain) -> None:
+    files = FoundFiles([Path("a" * 300), signed_chain.clip])
+    request = Request(trust=signed_chain.signer.trust)
+    outcomes = [verdict.outcome for verdict in verify_all(files, request, num_processes=1)]
+    assert outcomes == [VerdictOutcome.UNREADABLE, VerdictOutcome.PASS]

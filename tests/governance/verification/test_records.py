@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 
 import pytest
 
@@ -11,7 +10,7 @@ from db.records import SnapshotRecord
 from governance.verification.records import SnapshotRecords
 from governance.verification.verdict import Verdict, VerdictOutcome
 from governance.verification.verify import verify_file
-from tests.governance.signed_chain import SEALED_AT, SignedChain
+from tests.governance.signed_chain import SignedChain, snapshot_record
 
 
 @pytest.fixture
@@ -21,21 +20,7 @@ def verdict(signed_chain: SignedChain) -> Verdict:
 
 def _record(verdict: Verdict, *, recall_reason: str | None) -> SnapshotRecord:
     assert verdict.chain is not None
-    return SnapshotRecord(
-        id=1,
-        name="spring",
-        merkle_root=verdict.chain.snapshot.merkle_root,
-        policy_name="commercial-training",
-        policy_digest="cd" * 32,
-        document_sha256="ab" * 32,
-        num_clips=3,
-        num_assets=2,
-        duration_seconds=31.5,
-        expires_at=dt.datetime(2027, 6, 1, tzinfo=dt.UTC),
-        sealed_at=SEALED_AT,
-        is_promotable=True,
-        recall_reason=recall_reason,
-    )
+    return snapshot_record(verdict.chain.snapshot.merkle_root, recall_reason=recall_reason)
 
 
 def _records(record: SnapshotRecord) -> SnapshotRecords:
@@ -72,3 +57,9 @@ def test_what_does_not_pass_stays_what_it_is(verdict: Verdict) -> None:
     assert records.apply(untrusted).outcome is VerdictOutcome.UNTRUSTED
     without_chain = dataclasses.replace(verdict, chain=None)
     assert records.apply(without_chain) is without_chain
+
+
+def test_a_recall_is_a_no_for_recovered_credentials_too(verdict: Verdict) -> None:
+    recovered = dataclasses.replace(verdict, outcome=VerdictOutcome.RECOVERED)
+    recalled = _records(_record(verdict, recall_reason="withdrawn")).apply(recovered)
+    assert recalled.outcome is VerdictOutcome.FAIL

@@ -14,6 +14,7 @@ from governance.credentials.engine import read_store
 from governance.trust.anchors import TrustAnchors
 from governance.verification.verdict import Binding, Recovered, VerdictOutcome
 from governance.verification.verify import verify_file
+from ingest.errors import MediaError
 from tests.governance.mp4_surgery import flip, strip_manifest
 from tests.governance.signed_chain import SignedChain, make_signer
 
@@ -44,7 +45,7 @@ def kept(signed_chain: SignedChain) -> Recovered:
 @pytest.mark.parametrize(
     ("binding", "words"),
     [
-        (Binding.HARD, "hard binding: the content is bit for bit"),
+        (Binding.HARD, "hard binding: the coded content is what was signed"),
         (Binding.WATERMARK, "soft binding, by the watermark"),
         (Binding.FINGERPRINT, "soft binding, by likeness"),
     ],
@@ -149,3 +150,12 @@ def test_a_recovered_store_of_a_stranger_is_not_believed(
         verdict = verify_file(stripped, trust, recover=lambda _path: kept)
         assert verdict.outcome is NO_MANIFEST
         assert "signingCredential.untrusted" in {failure.code for failure in verdict.failures}
+
+
+def test_what_is_no_film_is_not_put_down_to_the_registry(signed_chain: SignedChain, stripped: Path) -> None:
+    def fail(path: Path) -> Recovered | None:
+        raise MediaError(f"{path.name}: is no film", code="media.unreadable")
+
+    verdict = verify_file(stripped, signed_chain.signer.trust, recover=fail)
+    assert [failure.code for failure in verdict.failures] == ["manifest.missing"]
+    assert any("is no film" in remark for remark in verdict.remarks)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from db import output_models
+from db import models, output_models
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError, RefusedError
 from db.events import list_events
 from db.project import Project, open_project
@@ -28,6 +28,7 @@ from ingest.watermark.binding import SpreadSpectrum
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
 from tests.ingest.test_essence import remux
 from tests.library import make_library
+from tests.media import flip_byte
 from tests.training.screener import SayingScreen
 from tests.training.test_licensed_chain import seal, train
 from training.errors import ReplicationRefused
@@ -36,6 +37,7 @@ from training.generation import held_commands
 from training.generation.generator import Generator, open_generator
 from training.generation.holding import HeldClip, find_held, let_through, list_held, turn_down
 from training.generation.publish import PublishedClip, publish_clip
+from training.generation.release import output_columns
 from training.generation.request import ClipRequest
 from training.quality.card import card_path, read_card
 from training.screening.result import ScreenOutcome
@@ -163,6 +165,75 @@ def test_what_is_not_sure_waits_for_a_person_whose_word_is_signed(
     assert sorted(kinds) == ["clip.held", "clip.let_through"]
 
 
+def test_a_project_may_have_every_clip_approved(project: Project) -> None:
+    settings = dataclasses.replace(project.settings, approval="always")
+    strict = dataclasses.replace(project, settings=settings)
+    held = publish(strict, ScreenOutcome.PASSED)
+    assert isinstance(held, HeldClip)
+    assert "every clip approved" in held.reason
+    path = let_through(strict, opened(strict, ScreenOutcome.PASSED), find_held(strict, held.name), "fine")
+    active = read_store(path, load_project_trust(strict), media_type=CLIP_MEDIA_TYPE).active
+    assert assertion_data(active, SCREEN_LABEL)["outcome"] == "passed"  # type: ignore[index]
+    disclosure = assertion_data(active, DISCLOSURE_LABEL)
+    assert disclosure is not None
+    assert disclosure["contentProfile"]["humanOversightLevel"] == "human_validated"
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "request.json"])
+def test_what_was_changed_while_it_was_held_is_not_signed(project: Project, name: str) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    changed = held.folder / name
+    if name == "clip.mp4":
+        flip_byte(changed, -100)
+    else:
+        changed.write_text(changed.read_text().replace('"seed":3', '"seed":4'))
+    with pytest.raises(RefusedError, match="was changed since the clip was held"):
+        let_through(project, opened(project, ScreenOutcome.HELD), find_held(project, held.name), "fine")
+    assert not list(project.outputs.iterdir())
+
+
+def test_an_approval_that_was_killed_is_finished(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+
+    def die(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.generation.holding._close", die)
+        with pytest.raises(KeyboardInterrupt):
+            let_through(project, opened(project, ScreenOutcome.HELD), held, "fine")
+    signed = held.destination.read_bytes()
+    with project.session() as session:
+        session.execute(delete(output_models.CredentialPrint))
+        session.execute(delete(output_models.Credential))
+        session.execute(delete(models.OutputClip))
+    path = let_through(project, opened(project, ScreenOutcome.HELD), find_held(project, held.name), "fine")
+    assert path.read_bytes() == signed
+    assert list_held(project) == []
+    stripped = Registry(project).recover(path)
+    assert stripped is not None
+    assert stripped.clip_urn == held.document["clip_urn"]
+
+
+def test_a_name_that_was_taken_meanwhile_is_left_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = project.outputs / REQUEST.file_name
+
+    def other_process(statement: object, *_arguments: object, **_options: object) -> dict[str, object]:
+        place.write_bytes(b"the other one's")
+        return output_columns(statement, *_arguments, **_options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("training.generation.release.output_columns", other_process)
+    with pytest.raises(RefusedError, match="there already"):
+        publish(project, ScreenOutcome.PASSED)
+    assert place.read_bytes() == b"the other one's"
+    with project.session() as session:
+        assert session.scalars(select(models.OutputClip)).all() == []
+
+
 def test_turned_down_it_is_gone_and_on_record(project: Project) -> None:
     held = publish(project, ScreenOutcome.HELD)
     assert isinstance(held, HeldClip)
@@ -185,13 +256,50 @@ def test_a_held_clip_is_not_signed_over_another_file(project: Project) -> None:
     assert find_held(project, held.name) == held
 
 
-def test_a_changed_request_is_not_the_one_that_waits(project: Project) -> None:
+def test_a_clip_that_waits_is_not_replaced_by_another_of_its_name(project: Project) -> None:
     held = publish(project, ScreenOutcome.HELD)
     assert isinstance(held, HeldClip)
     other = dataclasses.replace(REQUEST, height=128, width=128)
-    second = publish_clip(project, opened(project, ScreenOutcome.HELD), other, folder=project.outputs)
-    assert isinstance(second, HeldClip)
-    assert second.request == other
+    with pytest.raises(RefusedError, match="another clip called"):
+        publish_clip(project, opened(project, ScreenOutcome.HELD), other, folder=project.outputs)
+    assert [clip.request for clip in list_held(project)] == [REQUEST]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("screen_statement", None), ("request", {"prompt": "x"}), ("destination", 5), ("thumbnail", "%")],
+)
+def test_a_damaged_document_is_said_by_name(project: Project, key: str, value: object) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    damaged = dict(held.document) | {key: value}
+    (held.folder / "request.json").write_text(json.dumps(damaged))
+    with pytest.raises(ConfigError, match=r"request\.json: cannot be read as a held clip"):
+        list_held(project)
+
+
+def test_a_signed_clip_is_not_turned_down(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.generation.holding._close", lambda *_arguments: None)
+        let_through(project, opened(project, ScreenOutcome.HELD), held, "fine")
+    for _ in ("on record", "killed before it was on record"):
+        with pytest.raises(RefusedError, match="was approved and signed before"):
+            turn_down(project, held, "no")
+        with project.session() as session:
+            session.execute(delete(output_models.CredentialPrint))
+            session.execute(delete(output_models.Credential))
+            session.execute(delete(models.OutputClip))
+    assert [clip.name for clip in list_held(project)] == [held.name]
+
+
+def test_a_project_that_was_moved_takes_its_held_clips_along(project: Project) -> None:
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    project.root.rename(project.root.with_name("moved"))
+    (found,) = list_held(open_project(project.root.with_name("moved")))
+    assert found.destination == project.root.with_name("moved") / "outputs" / REQUEST.file_name
 
 
 @pytest.mark.parametrize("name", ["nobody", "../held", ""])
