@@ -29,6 +29,7 @@ from governance.errors import SnapshotError
 from governance.snapshots.merkle import verify_inclusion
 from governance.snapshots.permits import EXPORT
 from governance.snapshots.snapshot import find_record, open_snapshot, verified_document
+from tests.cli import cleartitle
 from tests.media import flip_byte
 from training.errors import NotCleared
 from training.exports import export as exports
@@ -297,6 +298,27 @@ def test_a_format_that_cannot_be_kept_is_refused_before_anything_is_written(
     with pytest.raises(RefusedError, match="pixel format is yuv420p, which cannot be written without loss"):
         export(project, tmp_path / "out")
     assert names(tmp_path) == {"project"}
+
+
+def test_the_command(project: Project, tmp_path: Path) -> None:
+    arguments = ("snapshot", "export", "spring", "out", "--project", project.root)
+    answer = cleartitle(*arguments, "--format", "parquet", "--json", cwd=tmp_path)
+    assert answer.exit_code == 0, answer.stderr
+    (told,) = answer.json_lines()
+    assert told["num_samples"] == {TRAIN: 6, HELD_OUT: 1}
+    assert set(told["files"]) == {
+        path.relative_to(tmp_path / "out").as_posix()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    } - {"SHA256SUMS"}
+    again = cleartitle(*arguments, "--format", "webdataset", cwd=tmp_path)
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "out is there already" in again.stderr
+    unknown = cleartitle(
+        "snapshot", "export", "autumn", "new", *arguments[4:], "--format", "parquet", cwd=tmp_path
+    )
+    assert unknown.exit_code == 2
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_stranger_trains_on_it(shards: Exported, tmp_path: Path) -> None:
