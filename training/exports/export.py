@@ -81,7 +81,10 @@ def export_snapshot(
     )
     with contextlib.closing(footage), staged_folder(folder) as staged:
         splits = {split: ShardedSplit(staged, split, format_, max_bytes=max_shard_bytes) for split in SPLITS}
-        _write_clips(footage, SealedLeaves(document), splits, staged, on_clip)
+        with contextlib.ExitStack() as open_shards:
+            for writer in splits.values():
+                open_shards.callback(writer.finish_shard)
+            _write_clips(footage, SealedLeaves(document), splits, staged, on_clip)
         num_samples = {split: writer.num_samples for split, writer in splits.items()}
         for writer in splits.values():
             writer.close()

@@ -38,7 +38,7 @@ _CODECS = {
         ),
         "libx264",
     ),
-    **dict.fromkeys(("gbrp", "rgb24", "bgr24"), "libx264rgb"),
+    "gbrp": "libx264rgb",
 }
 """By pixel format: the encoder that keeps every bit of it."""
 _KEY_FRAME_EVERY = 24
@@ -171,7 +171,7 @@ def _encode(
 
     for frame in frames:
         picture = frame.picture
-        if stream.pix_fmt == "rgb24" and picture.format.name != "rgb24":
+        if stream.pix_fmt == "rgb24":
             picture = picture.reformat(format="rgb24")
         picture.pts, picture.time_base = frame.pts - start_pts, stream.codec_context.time_base
         # What kind of picture it was in the source is no order to the encoder.

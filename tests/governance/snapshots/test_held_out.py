@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from governance.bootstrap import bootstrap
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.errors import SnapshotError
 from governance.policy.files import find_policy
+from governance.snapshots.commands import snapshot
 from governance.snapshots.held_out import check_groups, groups_of, held_out_sources
 from governance.snapshots.sealing import seal_snapshot
 from governance.snapshots.snapshot import open_snapshot
@@ -136,3 +138,21 @@ def match(one: int, other: int, encoder: int, **changes: object) -> models.Match
         "recorded_at": utc_now(),
     }
     return models.Match(**values | changes)
+
+
+def test_the_commands_say_what_is_held_out(library: Project) -> None:
+    def run(*arguments: str) -> str:
+        answer = CliRunner().invoke(snapshot, [*arguments, "--project", str(library.root)])
+        assert answer.exit_code == 0, answer.output
+        return answer.stdout
+
+    sealed = run("seal", "spring", "--policy", "commercial-training")
+    assert "held out    1 clips of 1 files, 2.0 s" in sealed
+    shown = run("show", "spring")
+    assert "held out of training: 1 clips of 1 files" in shown
+    rows = [line.split() for line in shown.splitlines()]
+    assert sum(row[1:3] == ["held", "out"] for row in rows) == 1
+    assert sum(row[1:2] == ["training"] for row in rows) == len(NAMES) - 1
+    assert "7 clips (1 held out)" in run("verify", "spring")
+    none = json.loads(run("seal", "all", "--policy", "commercial-training", "--held-out", "0", "--json"))
+    assert none["num_clips_held_out"] == 0

@@ -29,6 +29,9 @@ from governance.errors import SnapshotError
 from governance.snapshots.merkle import verify_inclusion
 from governance.snapshots.permits import EXPORT
 from governance.snapshots.snapshot import find_record, open_snapshot, verified_document
+from governance.trust.anchors import load_trust_anchors
+from governance.verification.verdict import VerdictOutcome
+from governance.verification.verify import verify_file
 from tests.cli import cleartitle
 from tests.media import flip_byte
 from training.errors import NotCleared
@@ -289,6 +292,25 @@ def test_changed_footage_does_not_leave(
     with pytest.raises(NotCleared, match="sha256 is"):
         export(project, tmp_path / "out")
     assert names(tmp_path) == {"project", "copy.mp4"}
+
+
+@pytest.mark.parametrize("format_name", ["webdataset", "parquet"])
+def test_what_is_interrupted_leaves_nothing_behind(
+    project: Project, tmp_path: Path, format_name: str
+) -> None:
+    def interrupt(_number: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(project, tmp_path / "out", format_name, on_clip=interrupt)
+    assert names(tmp_path) == {"project"}
+
+
+def test_the_signed_document_that_left_verifies_offline(shards: Exported, project: Project) -> None:
+    verdict = verify_file(shards.folder / "snapshot.json", load_trust_anchors(project.trust_anchors))
+    assert verdict.outcome is VerdictOutcome.PASS, verdict.failures
+    assert verdict.chain is not None
+    assert verdict.chain.snapshot.merkle_root == shards.merkle_root
 
 
 def test_a_format_that_cannot_be_kept_is_refused_before_anything_is_written(
