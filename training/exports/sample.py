@@ -51,7 +51,7 @@ class SealedLeaves:
             "clip_id": span.clip_id,
             "split": split,
             "caption": span.caption,
-            "duration_seconds": span.duration_seconds,
+            "duration_seconds": float(span.duration_seconds),
             **self._rights(span),
             **_source_facts(span),
             **_video_facts(video),

@@ -7,32 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from db.clock import utc_now
 from db.project import Project, open_project
-from governance.bootstrap import bootstrap
-from governance.decisions.clearance import clear_library, present_comparison
-from governance.policy.files import find_policy
-from governance.snapshots.sealing import seal_snapshot
-from tests.library import claim_rights, take_footage, write_footage
+from tests.training.sealed_library import make_sealed_library
 from training.exports.export import Exported, export_snapshot
 from training.exports.webdataset import WEBDATASET
-
-LICENSED = ("sea", "hill", "wood", "lake", "road", "town", "park")
 
 
 @pytest.fixture(scope="session")
 def sealed_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with footage, of which all but one file is licensed, and a project with the snapshot `spring`."""
     root = tmp_path_factory.mktemp("exports")
-    project = bootstrap(root / "project").project
-    footage = root / "footage"
-    write_footage(footage, "found.mp4", *(f"{name}.mp4" for name in LICENSED))
-    files = take_footage(project, footage)
-    rows = [f"{name}.mp4,The {name},{name.title()} Films,CC-BY-4.0," for name in LICENSED]
-    claim_rights(project, files, footage / "rights.csv", *rows)
-    policy, comparison = find_policy("commercial-training"), present_comparison(project)
-    clear_library(project, policy, comparison, as_of=utc_now(), on_progress=lambda _n: None)
-    seal_snapshot(project, "spring", policy, comparison)
+    make_sealed_library(root)
     return root
 
 
