@@ -102,6 +102,10 @@ _COMMANDS = {
 }
 
 
+# Commands of groups that belong to a lower package but need a higher one: they meet here.
+_JOINED = {"snapshot": (("training.exports.commands", "export"),)}
+
+
 class _ClosedPipeError(Exception):
     """Whoever read our output has stopped."""
 
@@ -144,6 +148,9 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        for joined_module, joined_attribute in _JOINED.get(cmd_name, ()):
+            assert isinstance(command, click.Group), "only a group can be joined by commands"
+            command.add_command(getattr(importlib.import_module(joined_module), joined_attribute))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

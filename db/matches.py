@@ -13,7 +13,7 @@ from db import models
 from db.among import among
 from db.records import MatchRecord
 from db.sounds import newest_sound_detector
-from db.vocabularies import CollectionKind
+from db.vocabularies import CollectionKind, MatchKind
 
 
 def matches_of(
@@ -53,6 +53,19 @@ def reference_matches_of(
         among(models.Match.other_id, asset_ids) & models.Match.asset_id.in_(references)
     )
     return _seen_by(session, asset_ids, touching, detector_digest, known_on)
+
+
+def picture_matches(session: Session, detector_digest: str) -> Iterator[tuple[int, int]]:
+    """Yield each pair of assets (ids, the lower first) between which this detector found a match of pictures.
+
+    Every tier counts: footage that may be the same, or shows the same scene, is no independent footage.
+    """
+    query = (
+        select(models.Match.asset_id, models.Match.other_id)
+        .where(models.Match.detector_digest == detector_digest, models.Match.kind == MatchKind.PICTURE)
+        .distinct()
+    )
+    yield from ((asset_id, other_id) for asset_id, other_id in session.execute(query))
 
 
 def _seen_by(

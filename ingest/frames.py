@@ -5,13 +5,13 @@ Shapes: HWC is height, width, channel; TCHW is frame, channel, height, width. Al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, dropwhile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SEEK_MARGINS_SECONDS = (0, 2, 15)
+
+Taken = TypeVar("Taken")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,15 +146,39 @@ def decode_clip(
     if end_pts <= start_pts or min(num_frames, height, width) < 1:
         raise ConfigError(f"no clip of {num_frames} frames, {width}x{height}, in [{start_pts}, {end_pts})")
     times = [start_pts + (end_pts - start_pts) * index // num_frames for index in range(num_frames)]
+    return read_span(
+        source,
+        lambda video, frames: _clip_at(video, frames, times, end_pts, (height, width)),
+        start_pts=start_pts,
+        end_pts=end_pts,
+        name=name,
+    )
+
+
+def read_span(
+    source: Path | IO[bytes],
+    take: Callable[[OpenVideo, Iterator[DecodedFrame]], Taken],
+    *,
+    start_pts: int,
+    end_pts: int,
+    name: str | None = None,
+) -> Taken:
+    """Return what `take` makes of the frames that start in [start_pts, end_pts), in display order.
+
+    Sought as `decode_clip` says; if damage is met on the way that was sought, `take` is called again, with the frames
+    from the beginning of the file. What it returns the last time counts.
+
+    Raises `MediaError`: as `probe`, and what `take` raises.
+    """
     with opened_video(source, name) as video:
         sought = _frames_from_key(video, start_pts)
         if sought is not None:
             # Damage met after a seek may come of the seek: only the way from the beginning decides.
             with suppress(MediaError):
-                return _clip_at(video, sought, times, end_pts, (height, width))
+                return take(video, _in_span(sought, start_pts, end_pts))
     # A fresh container: not every demuxer finds back to its own beginning.
     with opened_video(source, name) as video:
-        return _clip_at(video, Decoder(video).frames(), times, end_pts, (height, width))
+        return take(video, _in_span(Decoder(video).frames(), start_pts, end_pts))
 
 
 def _frames_from_key(video: OpenVideo, start_pts: int) -> Iterator[DecodedFrame] | None:
@@ -181,7 +207,7 @@ def _clip_at(
     pending = list(reversed(times))
     pictures: list[NDArray[np.uint8]] = []
     shown: DecodedFrame | None = None
-    for frame in _in_span(frames, times[0], end_pts):
+    for frame in frames:
         if shown is not None:
             pictures += _repeat_until(rasterizer, shown, pending, frame.pts, size)
         shown = frame

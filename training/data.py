@@ -1,4 +1,4 @@
-"""The gate between a snapshot and a training run: `ClearedClips` opens cleared clips and nothing else.
+"""Cleared clips as a run consumes them: `ClearedClips` decodes what the gate (`training.gate`) opens.
 
 Every sample is checked when it is read. The first reading of a clip in a process decodes bytes whose SHA-256
 is the sealed one; the frames are then kept in a cache file and their digest in memory, and each later reading
@@ -8,33 +8,29 @@ cache still cannot put other footage into a run.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import hashlib
 import logging
 import shutil
-import weakref
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from db.canonical import digest_of
-from db.clock import rfc3339, utc_now
-from governance.snapshots.permits import RunPermit, check_permit
-from ingest.digests import verified_copy
-from ingest.errors import DigestMismatch
+from db.clock import utc_now
 from ingest.frames import decode_clip
 from training.config import TrainingConfig
 from training.errors import NotCleared
+from training.gate import ClearedFootage
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from governance.snapshots.permits import RunPermit
     from governance.snapshots.snapshot import ClearedSpan, Snapshot
 
 _logger = logging.getLogger(__name__)
@@ -50,13 +46,10 @@ class ClearedSample(TypedDict):
 
 
 class ClearedClips(Dataset[ClearedSample]):
-    """The clips of one snapshot, for as long as one permit allows. A map-style dataset.
+    """The clips of one snapshot as a permit opens them, decoded. A map-style dataset.
 
-    Clips are ordered by asset and position, `spans`, so that reading them in order opens each asset once.
-    Making one checks the permit; every reading checks that permit and snapshot have not run out since.
-
-    Raises `RefusedError` (from `check_permit`) if the permit is not for this snapshot, configuration and
-    time, and `NotCleared` for an empty snapshot.
+    A permit for training opens the training part, one for evaluation the held-out part. Clips are ordered as in
+    `ClearedFootage`, which is asked for every reading; making one raises as that does.
     """
 
     def __init__(
@@ -69,18 +62,14 @@ class ClearedClips(Dataset[ClearedSample]):
         cache_folder: Path,
         clock: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        check_permit(permit, snapshot, config.digest, clock(), public_key)
-        if not snapshot.clips:
-            raise NotCleared(f"snapshot {snapshot.name}: expected cleared clips, it has none")
+        self._footage = ClearedFootage(
+            snapshot, permit, config_digest=config.digest, public_key=public_key, clock=clock
+        )
         self.snapshot = snapshot
         self.permit = permit
         self.config = config
-        self.spans: tuple[ClearedSpan, ...] = tuple(sorted(snapshot.clips, key=reading_order))
-        self._clock = clock
+        self.spans: tuple[ClearedSpan, ...] = self._footage.spans
         self.frame_cache = FrameCache(cache_folder, config)
-        self._open_asset = _OpenAsset()
-        # The copy may be as large as a film: it goes when the dataset goes, whoever forgot to close it.
-        weakref.finalize(self, self._open_asset.close)
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -102,11 +91,8 @@ class ClearedClips(Dataset[ClearedSample]):
         }
 
     def index_of(self, clip_id: str) -> int:
-        """Return the place of a clip in `spans`; raises `NotCleared` if the snapshot does not hold it."""
-        for index, span in enumerate(self.spans):
-            if span.clip_id == clip_id:
-                return index
-        raise NotCleared(f"clip {clip_id}: not in snapshot {self.snapshot.name}")
+        """Return the place of a clip in `spans`; raises `NotCleared`, naming the clip, if it is not among them."""
+        return self._footage.index_of(clip_id)
 
     def stream(self, max_clips: int) -> Iterator[tuple[int, ClearedSample]]:
         """Read up to `max_clips` clips, evenly spaced over `spans`, one at a time, each with its index."""
@@ -117,33 +103,14 @@ class ClearedClips(Dataset[ClearedSample]):
 
     def close(self) -> None:
         """Let go of the private copy of the asset read last."""
-        self._open_asset.close()
+        self._footage.close()
 
     def require_in_time(self, span: ClearedSpan) -> None:
         """Raise `NotCleared`, naming the clip, if the permit or the snapshot has run out."""
-        now = self._clock()
-        permit = self.permit
-        if now >= permit.not_after:
-            raise NotCleared(
-                f"clip {span.clip_id}: permit {permit.permit_id} ended at {rfc3339(permit.not_after)}"
-            )
-        expires_at = self.snapshot.expires_at
-        if expires_at is not None and now >= expires_at:
-            raise NotCleared(
-                f"clip {span.clip_id}: snapshot {self.snapshot.name} expired at {rfc3339(expires_at)}"
-            )
+        self._footage.require_in_time(span)
 
     def _decode(self, span: ClearedSpan) -> Tensor:
-        path = self.snapshot.sources.get(span.asset_sha256)
-        if path is None:
-            raise NotCleared(f"clip {span.clip_id}: asset {span.asset_sha256[:12]} has no source file")
-        try:
-            source = self._open_asset.open(path, span.asset_sha256)
-        except DigestMismatch as exc:
-            raise NotCleared(
-                f"clip {span.clip_id}: {exc}",
-                hint="restore the footage that was sealed, or seal a new snapshot",
-            ) from exc
+        source, path = self._footage.open_source(span)
         frames_TCHW = decode_clip(
             source,
             start_pts=span.start_pts,
@@ -221,38 +188,12 @@ class FrameCache:
         return torch.frombuffer(data, dtype=torch.uint8).reshape(self._shape)
 
 
-@dataclasses.dataclass
-class _OpenAsset:
-    """The verified private copy of one asset, kept while consecutive clips of it are read."""
-
-    sha256: str | None = None
-    file: BinaryIO | None = None
-
-    def open(self, path: Path, sha256: str) -> BinaryIO:
-        if self.file is None or self.sha256 != sha256:
-            self.close()
-            self.file = verified_copy(path, sha256)
-            self.sha256 = sha256
-        self.file.seek(0)
-        return self.file
-
-    def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
-        self.file = self.sha256 = None
-
-
 def decoder_versions() -> dict[str, str]:
     """Return the versions that decide what a decoded pixel is: PyAV and its bundled FFmpeg libraries."""
     import av
 
     libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
     return {"av": av.__version__, **libraries}
-
-
-def reading_order(span: ClearedSpan) -> tuple[str, Fraction, str]:
-    """Return the key by which the clips of a snapshot are ordered: by asset, place in it, and name."""
-    return span.asset_sha256, span.start_pts * span.time_base, span.clip_id
 
 
 def _read_if_there(path: Path) -> bytearray:

@@ -19,7 +19,7 @@ from db.canonical import digest_of
 from training.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
 from training.config import TrainingConfig
 from training.data import ClearedClips
-from training.errors import CheckpointError
+from training.errors import CheckpointError, NotCleared
 from training.exposure import ExposureTable
 from training.model import VideoDiT, build_model
 from training.proof.ledger import Ledger
@@ -91,10 +91,12 @@ def prepare(
 
     Whatever the run consumes goes into `ledger`, which was just opened. A new run reads up to `config.tokenizer_clips`
     clips to fit the tokenizer; `on_progress` gets their number.
-    Raises `CheckpointError` if the checkpoint is of another snapshot or configuration, or none is intact,
-    `ProofError` if the ledger does not hold what led to the checkpoint.
+    Raises `NotCleared` if the permit is not one for training, `CheckpointError` if the checkpoint is of another
+    snapshot or configuration, or none is intact, `ProofError` if the ledger does not hold what led to the checkpoint.
     """
     checkpoint, permit = load_newest_checkpoint(folder), clips.permit
+    if permit.purpose != clips.snapshot.purpose:
+        raise NotCleared(f"permit {permit.permit_id} is for {permit.purpose}; no run trains under it")
     ledger.note_permit(digest_of(permit.document()), 0 if checkpoint is None else checkpoint.step)
     if checkpoint is None:
         run = _begin(clips, folder, ledger, device, on_progress)

@@ -10,6 +10,7 @@ import click
 from db.clock import rfc3339, utc_now
 from db.errors import RefusedError
 from db.terminal import clock_text, json_option, note, progress, project_option, say, say_json, say_table
+from governance.snapshots.held_out import DEFAULT_SHARE, MAX_SHARE
 
 if TYPE_CHECKING:
     from db.records import SnapshotRecord
@@ -26,30 +27,44 @@ def snapshot() -> None:
 @snapshot.command()
 @click.argument("name")
 @click.option("--policy", "policy_name", required=True, help="Policy whose cleared clips are sealed.")
+@click.option(
+    "--held-out",
+    "held_out_share",
+    type=click.FloatRange(0, MAX_SHARE),
+    default=DEFAULT_SHARE,
+    show_default=True,
+    help="Share of the sources that no run trains on, chosen by digest.",
+)
 @json_option
 @project_option
-def seal(name: str, policy_name: str, *, as_json: bool, project_dir: Path) -> None:
+def seal(name: str, policy_name: str, held_out_share: float, *, as_json: bool, project_dir: Path) -> None:
     """Freeze the clips that a policy clears, and sign the result.
 
-    Sealing again gives the same Merkle root; a sealed snapshot never changes.
+    Whole sources are held out of training, to measure models with. Sealing again gives the same Merkle root; a sealed
+    snapshot never changes.
 
     Example: cleartitle snapshot seal spring --policy commercial-training
     """
     from db.project import open_project
     from governance.decisions.clearance import present_comparison
     from governance.policy.files import find_policy
+    from governance.snapshots.document import held_out_leaves, held_out_line
     from governance.snapshots.sealing import seal_snapshot
+    from governance.snapshots.snapshot import verified_document
     from governance.verification.verdict import RESEARCH_ONLY
 
     project = open_project(project_dir)
     policy = find_policy(policy_name, project.policies)
-    sealed = seal_snapshot(project, name, policy, present_comparison(project))
+    sealed = seal_snapshot(project, name, policy, present_comparison(project), held_out_share=held_out_share)
+    document = verified_document(project, sealed.record)
     if as_json:
-        say_json(_facts(sealed.record) | {"is_new": sealed.is_new, "document": str(sealed.document_path)})
+        facts = _facts(sealed.record) | {"is_new": sealed.is_new, "document": str(sealed.document_path)}
+        say_json(facts | {"num_clips_held_out": len(held_out_leaves(document))})
         return
     say(f"{'sealed' if sealed.is_new else 'already sealed'}: {_line(sealed.record)}")
     say(f"Merkle root {sealed.record.merkle_root}")
     say(f"document    {sealed.document_path}")
+    say(f"held out    {held_out_line(document)}")
     if not policy.is_promotable:
         note(f"{RESEARCH_ONLY}: its models and their clips say so too")
 
@@ -83,11 +98,13 @@ def list_(*, as_json: bool, project_dir: Path) -> None:
 @json_option
 @project_option
 def show(name: str, *, as_json: bool, project_dir: Path) -> None:
-    """Show a snapshot's clips with their licences.
+    """Show a snapshot's clips with their licences, and which of them are held out of training.
 
     Example: cleartitle snapshot show spring
     """
     from db.project import open_project
+    from governance.snapshots.document import held_out_line
+    from governance.snapshots.held_out import is_held_out
     from governance.snapshots.snapshot import find_record, verified_document
 
     project = open_project(project_dir)
@@ -97,9 +114,11 @@ def show(name: str, *, as_json: bool, project_dir: Path) -> None:
         say_json(document)
         return
     say(_line(record))
+    say(f"held out of training: {held_out_line(document)}")
     rows = [
         (
             leaf["clip_id"],
+            "held out" if is_held_out(leaf) else "training",
             clock_text(leaf["duration_seconds"]),
             document["grants"][leaf["grant"]]["license_expression"],
             document["grants"][leaf["grant"]]["rights_holder"],
@@ -107,7 +126,7 @@ def show(name: str, *, as_json: bool, project_dir: Path) -> None:
         )
         for leaf in document["leaves"]
     ]
-    say_table(("clip", "length>", "licence", "rights holder", "title"), rows)
+    say_table(("clip", "part", "length>", "licence", "rights holder", "title"), rows)
 
 
 @snapshot.command(name="verify")
@@ -126,11 +145,14 @@ def verify_snapshot(name: str, *, media: bool, as_json: bool, project_dir: Path)
     opened = open_snapshot(open_project(project_dir), name, now=utc_now())
     if media:
         _hash_again(opened.sources)
+    num_held_out = len(opened.held_out)
+    num_clips = len(opened.clips) + num_held_out
     if as_json:
-        facts = {"name": name, "merkle_root": opened.merkle_root, "num_clips": len(opened.clips)}
-        say_json(facts | {"is_media_checked": media})
+        facts = {"name": name, "merkle_root": opened.merkle_root, "num_clips": num_clips}
+        say_json(facts | {"num_clips_held_out": num_held_out, "is_media_checked": media})
         return
-    say(f"snapshot {name} verifies: {len(opened.clips)} clips, Merkle root {opened.merkle_root}")
+    held_out = f" ({num_held_out} held out)" if num_held_out else ""
+    say(f"snapshot {name} verifies: {num_clips} clips{held_out}, Merkle root {opened.merkle_root}")
     if not media:
         note("not checked: the bytes of the footage (--media hashes every file again)")
 

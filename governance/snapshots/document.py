@@ -1,9 +1,12 @@
 """The snapshot document: what a frozen dataset says, as canonical JSON that anyone can check offline (pure).
 
-Format `cleartitle.snapshot/1`. `leaves` is a list of objects, one for each clip; the canonical JSON of each (RFC 8785)
+Format `cleartitle.snapshot/2`. `leaves` is a list of objects, one for each clip; the canonical JSON of each (RFC 8785)
 is a leaf of the Merkle tree, and the leaves stand in bytewise order of it. Every leaf names its grant and its policy
 by digest; `grants` holds the content those digests were taken over, `policy.text` the policy itself, so that a
-document that was altered anywhere contradicts itself.
+document that was altered anywhere contradicts itself. `held_out` says which part no run trains on, and by which rule
+(`governance.snapshots.held_out`); the leaves of that part say `split`, so that the Merkle root covers it.
+
+Documents of format 1 are from before there was a held-out part: all of their clips are for training.
 """
 
 from __future__ import annotations
@@ -19,9 +22,19 @@ from db.grants import grant_content
 from db.records import AssetRecord, DecisionRecord
 from governance.errors import SnapshotError
 from governance.policy.policy import RESEARCH
+from governance.snapshots.held_out import (
+    DEFAULT_SHARE,
+    MAX_SHARE,
+    RULE,
+    check_groups,
+    is_held_out,
+    split_leaves,
+    why_none,
+)
 from governance.snapshots.merkle import merkle_root
 
-FORMAT = "cleartitle.snapshot/1"
+FORMAT = "cleartitle.snapshot/2"
+_WHOLLY_FOR_TRAINING = "cleartitle.snapshot/1"
 _DECIMALS = 6
 
 
@@ -73,10 +86,13 @@ def build_document(
     comparison: Mapping[str, Any],
     sealed_at: dt.datetime,
     is_promotable: bool = True,
+    joined: Sequence[Sequence[str]] = (),
+    held_out_share: float = DEFAULT_SHARE,
 ) -> dict[str, Any]:
     """Return the document of a snapshot. `policy` carries name, version, digest and text.
 
-    That it is for research only (not `is_promotable`) is written down; that it is not goes without saying.
+    `joined`: groups of assets (digests) that near-duplicate matches join, sorted. `held_out_share`: of the sources, 0
+    to 0.5. That it is for research only (not `is_promotable`) is written down; that it is not goes without saying.
 
     Raises `SnapshotError` if there is nothing to seal: an empty snapshot does not train.
     """
@@ -84,7 +100,7 @@ def build_document(
         raise SnapshotError(
             f"snapshot {name}: no clip is cleared under {policy['name']}; there is nothing to seal"
         )
-    leaves = sorted((clip_leaf(*pair) for pair in decisions), key=canonical_json)
+    leaves, salt = split_leaves([clip_leaf(*pair) for pair in decisions], joined=joined, share=held_out_share)
     expires_at = earliest(*(decision.expires_at for decision, _ in decisions))
     relied = [grant for d, _ in decisions for grant in (d.grant, *d.upper_grants) if grant is not None]
     grants = {grant.digest: grant_content(grant) for grant in relied}
@@ -99,6 +115,7 @@ def build_document(
         "totals": totals(leaves),
         "licenses": license_shares(leaves, grants),
         "grants": grants,
+        "held_out": _held_out_statement(leaves, salt, joined, held_out_share),
         "merkle_root": merkle_root([canonical_json(leaf) for leaf in leaves]),
         "leaves": leaves,
     } | ({} if is_promotable else {"promotable": False})
@@ -107,6 +124,46 @@ def build_document(
 def states_promotable(document: Mapping[str, Any]) -> bool:
     """Return whether a snapshot document leaves commercial use open; those from before the key was known have none."""
     return document.get("promotable", True) is True and document.get("purpose") != RESEARCH
+
+
+def training_leaves(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the leaves of the clips that a run may train on."""
+    return [leaf for leaf in document["leaves"] if not is_held_out(leaf)]
+
+
+def held_out_leaves(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the leaves of the clips that no run trains on; none in documents from before there was such a part."""
+    return [leaf for leaf in document["leaves"] if is_held_out(leaf)]
+
+
+def held_out_line(document: Mapping[str, Any]) -> str:
+    """Return in words what a document that was checked holds out of training."""
+    stated = document.get("held_out")
+    if stated is None:
+        return "nothing: it was sealed before snapshots held anything out"
+    if "none_because" in stated:
+        return f"nothing: {stated['none_because']}"
+    return (
+        f"{stated['num_clips']} clips of {stated['num_assets']} files, {stated['duration_seconds']:.1f} s "
+        f"(a share of {stated['share']:g} of the files was asked for)"
+    )
+
+
+def _held_out_statement(
+    leaves: Sequence[Mapping[str, Any]], salt: str, joined: Sequence[Sequence[str]], share: float
+) -> dict[str, Any]:
+    """Return what the document says of its held-out part."""
+    held_out = [leaf for leaf in leaves if is_held_out(leaf)]
+    statement = {
+        "rule": RULE,
+        "share": share,
+        "salt": salt,
+        "joined": [list(group) for group in joined],
+        **totals(held_out),
+    }
+    if not held_out:
+        statement["none_because"] = why_none(totals(leaves)["num_assets"], share)
+    return statement
 
 
 def totals(leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -156,7 +213,7 @@ def check_document(document: Mapping[str, Any]) -> None:
     1. Its format is known and it has leaves.  2. The leaves are in order and their Merkle root is the stated one.
     3. Every grant's content has the digest it is named by, and the grants are those of the leaves.  4. The policy text
     has the digest that every leaf names.  5. Totals and licence shares follow from the leaves.  6. The snapshot expires
-    with the first of its grants, or with what a clip relies on besides.
+    with the first of its grants, or with what a clip relies on besides.  7. What is held out follows from the rule.
 
     Raises `SnapshotError` naming what does not agree. Not checked here: the signature, expiry, recall, and the
     footage itself.
@@ -169,7 +226,7 @@ def check_document(document: Mapping[str, Any]) -> None:
 
 def _check_consistency(document: Mapping[str, Any]) -> None:
     name = document.get("name")
-    if document.get("format") != FORMAT:  # 1
+    if document.get("format") not in {FORMAT, _WHOLLY_FOR_TRAINING}:  # 1
         raise SnapshotError(
             f"snapshot document {name}: format is {document.get('format')!r}, expected {FORMAT!r}"
         )
@@ -200,3 +257,23 @@ def _check_consistency(document: Mapping[str, Any]) -> None:
     expires_at = earliest(*ends)
     if document["expires_at"] != (None if expires_at is None else rfc3339(expires_at)):  # 6
         raise SnapshotError(f"snapshot {name}: it does not expire when the first thing it relies on does")
+    _check_held_out(document)  # 7
+
+
+def _check_held_out(document: Mapping[str, Any]) -> None:
+    name, leaves = document["name"], document["leaves"]
+    if document["format"] == _WHOLLY_FOR_TRAINING:
+        if "held_out" in document or any("split" in leaf for leaf in leaves):
+            raise SnapshotError(f"snapshot {name}: its format knows no held-out part, and it states one")
+        return
+    stated = document["held_out"]
+    joined, share = stated["joined"], stated["share"]
+    if not 0 <= share <= MAX_SHARE:
+        raise SnapshotError(f"snapshot {name}: it holds out a share of {share}, expected 0 to {MAX_SHARE}")
+    try:
+        check_groups(joined, {leaf["asset_sha256"] for leaf in leaves})
+    except SnapshotError as exc:
+        raise SnapshotError(f"snapshot {name}: {exc}") from exc
+    expected, salt = split_leaves(leaves, joined=joined, share=share)
+    if expected != leaves or stated != _held_out_statement(leaves, salt, joined, share):
+        raise SnapshotError(f"snapshot {name}: its held-out part is not the one that its rule gives")

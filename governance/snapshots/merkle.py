@@ -68,24 +68,37 @@ def merkle_root(leaves: Iterable[bytes]) -> str:
     return tree.root()
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[str, ...]:
-    """Return the audit path of `leaves[index]` (RFC 6962, section 2.1.1), lowest sibling first, in hex.
+class MerkleTree:
+    """A whole tree, for the proofs of many of its leaves: two digests a leaf are held."""
 
-    Raises `IndexError` when there is no such leaf.
-    """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} of a tree with {len(leaves)} leaves")
-    level = [leaf_digest(leaf) for leaf in leaves]
-    path: list[str] = []
-    while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling].hex())
-        # A last node without a sibling rises unchanged.
-        parents = [_node_digest(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
-        level = parents + level[len(parents) * 2 :]
-        index //= 2
-    return tuple(path)
+    def __init__(self, leaves: Iterable[bytes]) -> None:
+        self._levels = [[leaf_digest(leaf) for leaf in leaves]]
+        while len(level := self._levels[-1]) > 1:
+            pairs = zip(level[::2], level[1::2], strict=False)
+            # A last node without a sibling rises unchanged.
+            self._levels.append(
+                [_node_digest(left, right) for left, right in pairs] + level[len(level) // 2 * 2 :]
+            )
+
+    def inclusion_proof(self, index: int) -> tuple[str, ...]:
+        """Return the audit path of leaf `index` (RFC 6962, section 2.1.1), lowest sibling first, in hex.
+
+        Raises `IndexError` when there is no such leaf.
+        """
+        if not 0 <= index < len(self._levels[0]):
+            raise IndexError(f"leaf {index} of a tree with {len(self._levels[0])} leaves")
+        path = []
+        for level in self._levels[:-1]:
+            sibling = index ^ 1
+            if sibling < len(level):
+                path.append(level[sibling].hex())
+            index //= 2
+        return tuple(path)
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[str, ...]:
+    """Return the audit path of `leaves[index]`, as `MerkleTree.inclusion_proof` does."""
+    return MerkleTree(leaves).inclusion_proof(index)
 
 
 def verify_inclusion(leaf: bytes, index: int, num_leaves: int, proof: Sequence[str], root: str) -> None:

@@ -1,4 +1,8 @@
-"""Run permits: one run, one configuration, one snapshot, for a limited time, signed with the project's permit key."""
+"""Permits: one purpose, one configuration, one snapshot, for a limited time, signed with the project's permit key.
+
+The purpose decides which part of the snapshot is opened: its own, which is training, the training part; `EVALUATION`
+the held-out part; `EXPORT` both.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,16 @@ from db.errors import RefusedError
 if TYPE_CHECKING:
     from governance.snapshots.snapshot import Snapshot
 
+EVALUATION = "cleartitle.evaluation"
+"""Purpose of a permit that opens the held-out part and nothing else."""
+EXPORT = "cleartitle.export"
+"""Purpose of a permit that opens both parts, to be written out and not to be trained on here."""
 _LIFETIME = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPermit:
-    """Permission to train on one snapshot. `signature` is Ed25519 over the canonical JSON of the other fields."""
+    """Permission to read a snapshot for one purpose. `signature` is Ed25519 over the canonical JSON of the rest."""
 
     permit_id: str
     snapshot_root: str
@@ -51,8 +59,12 @@ def issue_permit(
     code_version: str,
     now: dt.datetime,
     key: ed25519.Ed25519PrivateKey,
+    purpose: str | None = None,
 ) -> RunPermit:
-    """Permit one run on an opened snapshot; the permit never outlives the snapshot."""
+    """Permit one run on an opened snapshot; the permit never outlives the snapshot.
+
+    `purpose`: `EVALUATION`, `EXPORT`, or, where it is not given, the snapshot's own, which is training.
+    """
     until = earliest(now + _LIFETIME, snapshot.expires_at)
     assert until is not None
     unsigned = RunPermit(
@@ -61,7 +73,7 @@ def issue_permit(
         policy_digest=snapshot.policy_digest,
         config_digest=config_digest,
         code_version=code_version,
-        purpose=snapshot.purpose,
+        purpose=snapshot.purpose if purpose is None else purpose,
         not_before=now,
         not_after=until,
     )
@@ -85,7 +97,10 @@ def check_permit(
     now: dt.datetime,
     public_key: ed25519.Ed25519PublicKey,
 ) -> None:
-    """Check signature, snapshot, policy, configuration and time. Raises `RefusedError` naming what does not hold."""
+    """Check signature, snapshot, policy, configuration, purpose and time.
+
+    Raises `RefusedError` naming what does not hold.
+    """
     try:
         public_key.verify(bytes.fromhex(permit.signature), canonical_json(permit.content()))
     except (InvalidSignature, ValueError) as exc:
@@ -99,6 +114,10 @@ def check_permit(
             raise RefusedError(
                 f"permit {permit.permit_id}: {name} is {actual[:16]}, permitted is {stated[:16]}"
             )
+    if permit.purpose not in {snapshot.purpose, EVALUATION, EXPORT}:
+        raise RefusedError(
+            f"permit {permit.permit_id}: purpose is {permit.purpose}, the snapshot is for {snapshot.purpose}"
+        )
     if not permit.not_before <= now < permit.not_after:
         raise RefusedError(
             f"permit {permit.permit_id}: valid from {rfc3339(permit.not_before)} to {rfc3339(permit.not_after)}, "

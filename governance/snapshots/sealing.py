@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from db.clock import utc_now
 from db.decisions import current_decisions
 from db.errors import ConfigError, RefusedError
 from db.files import staged_folder, sync_folder, write_durably
+from db.matches import picture_matches
 from db.project import Project
 from db.records import AssetRecord, DecisionRecord, SnapshotRecord
 from db.vocabularies import CollectionKind, Outcome
@@ -30,6 +31,7 @@ from governance.manifests.statements import LicenseShare, SnapshotStatement
 from governance.policy.policy import Policy
 from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.document import build_document, check_document, states_promotable
+from governance.snapshots.held_out import DEFAULT_SHARE, MAX_SHARE, groups_of
 from governance.snapshots.snapshot import (
     DOCUMENT_NAME,
     SIDECAR_NAME,
@@ -52,28 +54,42 @@ class Sealed:
     document_path: Path
 
 
-def seal_snapshot(project: Project, name: str, policy: Policy, comparison: Comparison) -> Sealed:
+def seal_snapshot(
+    project: Project,
+    name: str,
+    policy: Policy,
+    comparison: Comparison,
+    *,
+    held_out_share: float = DEFAULT_SHARE,
+) -> Sealed:
     """Freeze the clips that `policy` clears today. Sealing the same library again gives the same root.
 
-    Raises `ConfigError` for a bad name or decisions that are missing or out of date, `SnapshotError` if nothing is
-    cleared, `RefusedError` if the name is taken by another snapshot, or by one whose files do not verify.
+    `held_out_share` of the sources, 0 to 0.5, are held out of training.
+
+    Raises `ConfigError` for a bad name or share, or decisions that are missing or out of date, `SnapshotError` if
+    nothing is cleared, `RefusedError` if the name is taken by another snapshot, or by one whose files do not verify.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"snapshot name {name!r}: expected letters, digits, '.', '_' or '-', at most 64")
+    if not 0 <= held_out_share <= MAX_SHARE:
+        raise ConfigError(f"held-out share {held_out_share}: expected 0 to {MAX_SHARE}")
     now = utc_now()
     if stale := num_stale_clips(project, policy, comparison, as_of=now):
         raise ConfigError(
             f"{stale} clips have no decision under {policy.name}, or one that today's facts no longer support",
             hint=f"run `cleartitle clear --policy {policy.name}` first",
         )
+    cleared = _cleared(project, policy.name)
     document = build_document(
         name=name,
         purpose=policy.purpose,
         policy={"name": policy.name, "version": policy.version, "digest": policy.digest, "text": policy.text},
-        decisions=_cleared(project, policy.name),
+        decisions=cleared,
         comparison=_comparison_statement(project, comparison),
         sealed_at=now,
         is_promotable=policy.is_promotable,
+        joined=_joined(project, comparison, {asset.id: asset.sha256 for _, asset in cleared}),
+        held_out_share=held_out_share,
     )
     check_document(document)
     return _write(project, name, document)
@@ -91,6 +107,14 @@ def _cleared(project: Project, policy_name: str) -> list[tuple[DecisionRecord, A
             assets[decision.asset_sha256] = asset
             cleared.append((decision, asset))
     return cleared
+
+
+def _joined(project: Project, comparison: Comparison, sealed: Mapping[int, str]) -> list[list[str]]:
+    """Return the groups of sealed assets that matches join, directly or through footage that is not sealed."""
+    with project.session() as session:
+        groups = groups_of(picture_matches(session, comparison.detector))
+    named = (sorted(sealed[asset_id] for asset_id in group if asset_id in sealed) for group in groups)
+    return sorted(group for group in named if len(group) > 1)
 
 
 def _comparison_statement(project: Project, comparison: Comparison) -> dict[str, Any]:

@@ -32,7 +32,13 @@ from governance.credentials.store import assertion_data
 from governance.errors import SnapshotError, VerificationError
 from governance.manifests.manifest import SNAPSHOT_LABEL, SNAPSHOT_MEDIA_TYPE
 from governance.signing.signers import load_project_trust
-from governance.snapshots.document import check_document, license_of, states_promotable
+from governance.snapshots.document import (
+    check_document,
+    held_out_leaves,
+    license_of,
+    states_promotable,
+    training_leaves,
+)
 
 DOCUMENT_NAME = "snapshot.json"
 SIDECAR_NAME = "snapshot.json.c2pa"
@@ -69,6 +75,9 @@ class Snapshot:
     """What is made with it may become a commercial release."""
     expires_at: dt.datetime | None
     clips: tuple[ClearedSpan, ...]
+    """What a run may train on."""
+    held_out: tuple[ClearedSpan, ...] = ()
+    """What no run trains on: whole sources, kept to measure models with."""
     sources: Mapping[str, Path]
     """Where the footage lies, by asset digest."""
     document_path: Path
@@ -118,6 +127,7 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
         is_promotable=states_promotable(document),
         expires_at=expires_at,
         clips=stated_spans(document),
+        held_out=held_out_spans(document),
         sources=MappingProxyType(_locate(project, document)),  # 6
         document_path=folder / DOCUMENT_NAME,
         sidecar_path=folder / SIDECAR_NAME,
@@ -190,8 +200,13 @@ def _check_record(record: SnapshotRecord, document: Mapping[str, Any]) -> None:
 
 
 def stated_spans(document: Mapping[str, Any]) -> tuple[ClearedSpan, ...]:
-    """Return the clips of a snapshot document that was verified."""
-    return tuple(_span(leaf, document["grants"]) for leaf in document["leaves"])
+    """Return the clips of a snapshot document that was verified, those that a run may train on."""
+    return tuple(_span(leaf, document["grants"]) for leaf in training_leaves(document))
+
+
+def held_out_spans(document: Mapping[str, Any]) -> tuple[ClearedSpan, ...]:
+    """Return the clips of a snapshot document that was verified, those that no run trains on."""
+    return tuple(_span(leaf, document["grants"]) for leaf in held_out_leaves(document))
 
 
 def _span(leaf: Mapping[str, Any], grants: Mapping[str, Mapping[str, Any]]) -> ClearedSpan:

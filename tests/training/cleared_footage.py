@@ -90,8 +90,13 @@ def _ticks_per_frame(path: Path) -> int:
     return second
 
 
-def make_snapshot(footage: Footage, *, expires_at: dt.datetime | None = None) -> Snapshot:
-    """Return the footage as a snapshot that `open_snapshot` has found good; sealing and signing are not tested here."""
+def make_snapshot(
+    footage: Footage, *, expires_at: dt.datetime | None = None, num_held_out: int = 0
+) -> Snapshot:
+    """Return the footage as a snapshot that `open_snapshot` has found good; sealing and signing are not tested here.
+
+    The first `num_held_out` clips are held out.
+    """
     root = digest_of([span.clip_id for span in footage.spans])
     return Snapshot(
         name="tiny",
@@ -102,7 +107,8 @@ def make_snapshot(footage: Footage, *, expires_at: dt.datetime | None = None) ->
         is_promotable=True,
         purpose="cawg.ai_generative_training",
         expires_at=expires_at,
-        clips=footage.spans,
+        clips=footage.spans[num_held_out:],
+        held_out=footage.spans[:num_held_out],
         sources=footage.sources,
         document_path=Path("snapshot.json"),
         sidecar_path=Path("snapshot.json.c2pa"),
@@ -110,9 +116,11 @@ def make_snapshot(footage: Footage, *, expires_at: dt.datetime | None = None) ->
     )
 
 
-def make_permit(snapshot: Snapshot, config: TrainingConfig = TINY) -> RunPermit:
+def make_permit(snapshot: Snapshot, config: TrainingConfig = TINY, purpose: str | None = None) -> RunPermit:
     """Return a permit signed with `KEY` for one run from `NOW` on."""
-    return issue_permit(snapshot, config_digest=config.digest, code_version="0", now=NOW, key=KEY)
+    return issue_permit(
+        snapshot, config_digest=config.digest, code_version="0", now=NOW, key=KEY, purpose=purpose
+    )
 
 
 def open_ledger(folder: Path) -> Ledger:

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from db.errors import RefusedError
+from governance.snapshots.permits import EVALUATION
 from governance.snapshots.snapshot import Snapshot
 from ingest.digests import verified_copy
 from ingest.errors import MediaError
@@ -25,9 +26,11 @@ from tests.training.cleared_footage import (
     make_permit,
     make_snapshot,
     open_clips,
+    open_ledger,
 )
 from training.config import TrainingConfig
 from training.errors import NotCleared
+from training.run import prepare
 
 HOUR = dt.timedelta(hours=1)
 
@@ -35,6 +38,12 @@ HOUR = dt.timedelta(hours=1)
 def _copied(footage: Footage, folder: Path) -> Footage:
     sources = {sha256: Path(shutil.copy(path, folder)) for sha256, path in footage.sources.items()}
     return dataclasses.replace(footage, sources=sources)
+
+
+@pytest.fixture
+def parted(footage: Footage) -> Snapshot:
+    """A snapshot of three clips for training, and two of another film that are held out."""
+    return make_snapshot(footage, num_held_out=2)
 
 
 def test_every_cleared_clip_is_read_as_frames_with_its_caption(snapshot: Snapshot, tmp_path: Path) -> None:
@@ -70,7 +79,7 @@ def test_an_asset_is_copied_once_for_its_consecutive_clips(
         copied.append(sha256)
         return verified_copy(path, sha256)
 
-    monkeypatch.setattr("training.data.verified_copy", counted_copy)
+    monkeypatch.setattr("training.gate.verified_copy", counted_copy)
     assert len(list(open_clips(snapshot, tmp_path).stream(100))) == 5
     assert len(copied) == 3
 
@@ -84,6 +93,41 @@ def test_a_clip_outside_the_snapshot_is_not_cleared(snapshot: Snapshot, tmp_path
     assert clips.spans[clips.index_of(snapshot.clips[3].clip_id)] == snapshot.clips[3]
     with pytest.raises(NotCleared, match="clip 0123456789abcdef: not in snapshot tiny"):
         clips.index_of("0123456789abcdef")
+
+
+def test_a_permit_for_training_opens_nothing_that_is_held_out(parted: Snapshot, tmp_path: Path) -> None:
+    clips = open_clips(parted, tmp_path)
+    held_out = parted.held_out[0].clip_id
+    assert {span.clip_id for span in clips.spans} == {span.clip_id for span in parted.clips}
+    with pytest.raises(NotCleared, match=f"clip {held_out}: held out in snapshot tiny, no run trains on it"):
+        clips.index_of(held_out)
+
+
+def test_a_permit_for_evaluation_opens_what_is_held_out_and_trains_nothing(
+    parted: Snapshot, tmp_path: Path
+) -> None:
+    permit = make_permit(parted, purpose=EVALUATION)
+    clips = open_clips(parted, tmp_path / "frames", permit=permit)
+    assert [clips[index]["clip_id"] for index in range(len(clips))] == [span.clip_id for span in clips.spans]
+    assert {span.clip_id for span in clips.spans} == {span.clip_id for span in parted.held_out}
+    training = parted.clips[0].clip_id
+    with pytest.raises(NotCleared, match=f"clip {training}: in the training part"):
+        clips.index_of(training)
+    with pytest.raises(NotCleared, match=r"is for cleartitle\.evaluation; no run trains under it"):
+        prepare(clips, tmp_path / "run", ledger=open_ledger(tmp_path / "run"), device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_nothing_is_held_out_there_is_nothing_to_evaluate_on(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    with pytest.raises(NotCleared, match="expected held-out clips, it has none"):
+        open_clips(snapshot, tmp_path, permit=make_permit(snapshot, purpose=EVALUATION))
+
+
+def test_a_permit_for_something_else_opens_nothing(snapshot: Snapshot, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="purpose is sale"):
+        open_clips(snapshot, tmp_path, permit=make_permit(snapshot, purpose="sale"))
 
 
 def test_an_empty_snapshot_does_not_train(footage: Footage, tmp_path: Path) -> None:
@@ -113,7 +157,7 @@ def test_an_altered_permit_opens_nothing(snapshot: Snapshot, tmp_path: Path) -> 
 
 def test_a_permit_that_runs_out_stops_the_reading(snapshot: Snapshot, tmp_path: Path) -> None:
     permit = make_permit(snapshot)
-    times = iter([NOW, NOW, permit.not_after])
+    times = iter([NOW, NOW, NOW, permit.not_after])
     clips = open_clips(snapshot, tmp_path, permit=permit, clock=lambda: next(times))
     assert clips[0]
     with pytest.raises(NotCleared, match=rf"clip {clips.spans[0].clip_id}: permit {permit.permit_id} ended"):

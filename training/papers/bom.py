@@ -59,7 +59,7 @@ def _model(papers: ModelPaperwork, reference: str, snapshot: str) -> dict[str, A
 
 
 def _snapshot(papers: ModelPaperwork, reference: str) -> dict[str, Any]:
-    totals = papers.snapshot["totals"]
+    totals = papers.totals
     return {
         "type": "data",
         "bom-ref": reference,

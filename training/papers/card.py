@@ -18,7 +18,7 @@ _LIMITS = (
 
 def model_card(papers: ModelPaperwork) -> dict[str, Any]:
     """Return the card as JSON values."""
-    totals = papers.snapshot["totals"]
+    totals, held_out = papers.totals, papers.snapshot.get("held_out", {})
     return {
         "name": papers.name,
         "urn": papers.urn,
@@ -42,6 +42,7 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "num_clips_read": papers.num_clips_read,
             "num_readings": papers.num_readings,
             "duration_seconds": totals["duration_seconds"],
+            "num_clips_held_out": held_out.get("num_clips", 0),
             "policy": papers.intent["policy"],
             "licenses": [dict(share) for share in papers.licenses],
             "uncleared_data": "none: tokenizer, text embedding and model were trained on the snapshot alone",
@@ -66,6 +67,7 @@ def card_text(papers: ModelPaperwork) -> str:
         "snapshot": f"{_cell(data['snapshot'])}, Merkle root `{data['merkle_root']}`",
         "footage": f"{data['num_clips']} clips, {data['duration_seconds']:.1f} s; "
         f"{data['num_clips_read']} were read, {data['num_readings']} times in all",
+        "held out": f"{data['num_clips_held_out']} clips, never read by the run",
         "policy": f"{_cell(data['policy']['name'])}, sha256 `{data['policy']['digest']}`",
         "purpose": f"{_cell(use['purpose'])}; {release}; licences run until: {until}",
         "run": f"`{trained['run']}`, {trained['num_steps']} steps, final loss {trained['final_loss']:.4f}",

@@ -10,6 +10,7 @@ from typing import Any
 
 from db.canonical import digest_of, sha256_hex
 from db.clock import rfc3339, utc_now
+from governance.snapshots.document import license_shares, totals, training_leaves
 from governance.version import VERSION
 from training.loop import FinishedRun
 from training.model import ARCHITECTURE
@@ -38,16 +39,14 @@ class ModelPaperwork:
     num_readings: int
     snapshot: Mapping[str, Any]
     """The snapshot's document without its leaves and grants."""
+    totals: Mapping[str, Any]
+    """Clips, assets and seconds of what the run was allowed to read."""
+    licenses: Sequence[Mapping[str, Any]]
+    """Share of each licence in what the run was allowed to read."""
     snapshot_document_sha256: str
     is_promotable: bool
     finished_at: str
     """RFC 3339."""
-
-    @property
-    def licenses(self) -> Sequence[Mapping[str, Any]]:
-        """Share of each licence in what the run was allowed to read."""
-        shares: Sequence[Mapping[str, Any]] = self.snapshot["licenses"]
-        return shares
 
     @property
     def purpose(self) -> str:
@@ -63,6 +62,7 @@ def gather(
     head = read_heads(run_folder / HEADS_NAME)[-1]
     content = document_path.read_bytes()
     document = json.loads(content)
+    leaves = training_leaves(document)
     consumed = [
         (row.clip_id, row.count, row.first_step, row.last_step) for row in finished.exposures if row.count
     ]
@@ -82,6 +82,8 @@ def gather(
         num_clips_read=len(consumed),
         num_readings=sum(row[1] for row in consumed),
         snapshot={key: value for key, value in document.items() if key not in {"leaves", "grants"}},
+        totals=totals(leaves),
+        licenses=license_shares(leaves, document["grants"]),
         snapshot_document_sha256=sha256_hex(content),
         is_promotable=is_promotable,
         finished_at=rfc3339(utc_now()),

@@ -4,8 +4,8 @@ Levels, each stronger and dearer than the one before:
 
 - L0, signatures and roots: intent, permits and heads are signed; each head's root is that of the leaves it covers;
   checkpoints have the state that was signed; the weights are those of the last leaf and of the last checkpoint.
-- L1, order and clearance: the clips of every step are those that snapshot and configuration give; each head was signed
-  while a permit counted; the exposure on record is that of the ledger.
+- L1, order and clearance: the clips of every step are those that snapshot and configuration give, and none is held
+  out; each head was signed while a permit counted; the exposure on record is that of the ledger.
 - L2, replay: segments between two checkpoints, chosen at random, are trained again and must end in the same bits.
 
 What this shows is that the record was not changed afterwards (tamper-evident). It cannot show that nothing ran beside

@@ -1,4 +1,4 @@
-"""L1: the clips of every step are those that snapshot and configuration give, and they were cleared at that time."""
+"""L1: the clips of every step are those that snapshot and configuration give, cleared at that time and not held out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from db.exposures import exposures_of
 from db.project import Project
 from governance.errors import SnapshotError, VerificationError
 from governance.snapshots.permits import RunPermit, read_permit
-from governance.snapshots.snapshot import find_record, stated_spans, verified_document
-from training.data import reading_order
+from governance.snapshots.snapshot import find_record, held_out_spans, stated_spans, verified_document
 from training.errors import ProofError
+from training.gate import reading_order
 from training.proof.evidence import RunEvidence, read_json
-from training.proof.findings import Level, ProofFinding, fails, holds, not_checked
+from training.proof.findings import Level, ProofFinding, Standing, fails, holds, not_checked
 from training.proof.intent import permit_path
 from training.proof.ledger import Leaf, read_heads, read_leaves
 from training.proof.signatures import check_signature
@@ -41,12 +41,41 @@ def clearance_findings(project: Project, run: RunEvidence) -> Iterator[ProofFind
     yield holds(
         Level.L1, "snapshot.root", f"{len(document['leaves'])} clips under {root[:16]}, credentials trusted"
     )
-    yield _check_order(run, root, len(document["leaves"]))
-    yield _check_permits(run, root)
+    clip_ids = [span.clip_id for span in sorted(stated_spans(document), key=reading_order)]
+    held_out = _check_held_out(project, run, clip_ids, {span.clip_id for span in held_out_spans(document)})
+    yield held_out
+    yield _check_order(run, root, len(clip_ids))
+    yield _check_permits(run, root, str(document["purpose"]))
     yield _check_recall(run, record.recall_reason)
-    yield _check_exposure(
-        project, run, [span.clip_id for span in sorted(stated_spans(document), key=reading_order)]
-    )
+    if held_out.standing is Standing.FAILS:
+        yield not_checked(Level.L1, "exposure", "the run consumed clips that are not for training")
+    else:
+        yield _check_exposure(project, run, clip_ids)
+
+
+def _check_held_out(
+    project: Project, run: RunEvidence, clip_ids: list[str], held_out: set[str]
+) -> ProofFinding:
+    """Check that every clip in the ledger is one of the training part, and that none held out is on record.
+
+    The ledger names clips by their place in the training part; that the frames were those clips' is shown by a replay.
+    """
+    num_clips = len(clip_ids)
+    for leaf in read_leaves(run.ledger):
+        for index in leaf.get("clips", ()):
+            if not 0 <= index < num_clips:
+                where = f"step {leaf['step']}" if leaf["kind"] == "step" else "the fitting of the tokenizer"
+                detail = f"{where} consumed clip number {index}, of {num_clips} that are for training"
+                return fails(Level.L1, "held_out", detail)
+    with project.session() as session:
+        recorded = {row.clip_id for row in exposures_of(session, run.run_id)}
+    if leaked := recorded & held_out:
+        return fails(
+            Level.L1, "held_out", f"clip {min(leaked)} is held out, and the run is on record with it"
+        )
+    if not held_out:
+        return holds(Level.L1, "held_out", "the snapshot holds nothing out")
+    return holds(Level.L1, "held_out", f"none of the {len(held_out)} clips held out is in any step")
 
 
 def _check_order(run: RunEvidence, root: str, num_clips: int) -> ProofFinding:
@@ -72,15 +101,15 @@ def _check_order(run: RunEvidence, root: str, num_clips: int) -> ProofFinding:
     return holds(Level.L1, "order.step", f"the clips of all {num_steps} steps are those of the public order")
 
 
-def _check_permits(run: RunEvidence, root: str) -> ProofFinding:
-    """Check that each head was signed while the permit that counted then was valid."""
+def _check_permits(run: RunEvidence, root: str, purpose: str) -> ProofFinding:
+    """Check that each head was signed while the permit that counted then was valid, and for training."""
     heads = {int(head["num_leaves"]): head for head in read_heads(run.heads)}
     permit: RunPermit | None = None
     num_permits = 0
     for number, leaf in enumerate(read_leaves(run.ledger), start=1):
         if leaf["kind"] == "permit":
             try:
-                permit = _permit(run, leaf, root)
+                permit = _permit(run, leaf, root, purpose)
             except ProofError as exc:
                 return fails(Level.L1, "permit", str(exc))
             num_permits += 1
@@ -101,7 +130,7 @@ def _check_permits(run: RunEvidence, root: str) -> ProofFinding:
     )
 
 
-def _permit(run: RunEvidence, leaf: Leaf, root: str) -> RunPermit:
+def _permit(run: RunEvidence, leaf: Leaf, root: str, purpose: str) -> RunPermit:
     path = permit_path(run.folder, leaf["sha256"])
     document = dict(read_json(path))
     if digest_of(document) != leaf["sha256"]:
@@ -110,6 +139,8 @@ def _permit(run: RunEvidence, leaf: Leaf, root: str) -> RunPermit:
     permit = read_permit(document)
     if (permit.snapshot_root, permit.config_digest) != (root, run.config.digest):
         raise ProofError(f"{path}: the permit is for another snapshot or configuration")
+    if permit.purpose != purpose:
+        raise ProofError(f"{path}: the permit is for {permit.purpose}, not for {purpose}")
     return permit
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from db import queries
 from db.project import Project
-from governance.snapshots.document import license_of
+from governance.snapshots.document import license_of, training_leaves
 from governance.snapshots.snapshot import find_record, verified_document
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class TrainingClip:
 
 
 def training_clips(project: Project, snapshot_name: str) -> dict[str, TrainingClip]:
-    """Return every clip of a snapshot by its id, from the signed document.
+    """Return every clip of a snapshot that a run may train on by its id, from the signed document.
 
     That the snapshot was recalled or has expired since does not matter: what it says of the past stays true.
 
@@ -44,7 +44,7 @@ def training_clips(project: Project, snapshot_name: str) -> dict[str, TrainingCl
 
 
 def clips_of_document(document: Mapping[str, Any]) -> dict[str, TrainingClip]:
-    """Return every clip of a snapshot document that was checked."""
+    """Return every clip of a snapshot document that was checked, without those held out of training."""
     grants = document["grants"]
     return {
         leaf["clip_id"]: TrainingClip(
@@ -55,7 +55,7 @@ def clips_of_document(document: Mapping[str, Any]) -> dict[str, TrainingClip]:
             license_expression=license_of(leaf, grants),
             title=grants[leaf["grant"]]["title"],
         )
-        for leaf in document["leaves"]
+        for leaf in training_leaves(document)
     }
 
 

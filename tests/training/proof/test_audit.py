@@ -15,8 +15,10 @@ from sqlalchemy import update
 from db import artefacts, models
 from db.canonical import canonical_json, digest_of
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
+from db.exposures import exposures_of
 from db.project import Project, open_project
 from governance.signing.keys import load_permit_key
+from governance.snapshots.permits import EVALUATION
 from governance.snapshots.snapshot import find_record
 from tests.library import make_library
 from tests.media import flip_byte
@@ -26,6 +28,7 @@ from training.errors import ProofError
 from training.licensed_run import begin_run, model_folder
 from training.papers.attestation import ATTESTATION_NAME, open_envelope, seal_envelope
 from training.proof.audit import record_findings
+from training.proof.clearance import _check_held_out
 from training.proof.commands import training
 from training.proof.evidence import RunEvidence, find_run
 from training.proof.findings import ProofFinding, Standing
@@ -87,7 +90,7 @@ def test_a_run_that_went_well_holds_at_every_level(project: Project) -> None:
     assert {item.standing for item in findings} == {Standing.HOLDS}, findings
     assert {item.code for item in findings} == {
         "intent.signature", "head.signature", "ledger.root", "checkpoint.state", "weights.digest", "weights.origin",
-        "attestation", "snapshot.root", "order.step", "permit", "snapshot.recall", "exposure",
+        "attestation", "snapshot.root", "held_out", "order.step", "permit", "snapshot.recall", "exposure",
     }  # fmt: skip
     run = find_run(project, "model")
     assert segments_of(run) == [Segment(0, 2), Segment(2, 4)]
@@ -231,6 +234,46 @@ def test_another_exposure_on_record_is_found(project: Project) -> None:
     with project.session() as session:
         session.execute(update(models.Exposure).values(count=models.Exposure.count + 1))
     assert codes(audited(project)) == ["L1 exposure"]
+
+
+def test_a_clip_that_is_not_for_training_is_found_in_the_ledger(project: Project) -> None:
+    """What ignores the split draws from all clips, so its numbers reach beyond the training part."""
+    run = find_run(project, "model")
+
+    def reach_beyond(leaves: list[dict[str, Any]]) -> None:
+        step = next(leaf for leaf in leaves if leaf["kind"] == "step")
+        step["clips"] = [2, *step["clips"][1:]]
+
+    rewrite(run, reach_beyond, project)
+    assert codes(audited(project)) == ["L1 held_out", "L1 order.step"]
+    assert codes(audited(project), Standing.NOT_CHECKED) == ["L1 exposure"]
+
+
+def test_a_run_on_record_with_a_held_out_clip_is_found(project: Project) -> None:
+    run = find_run(project, "model")
+    with project.session() as session:
+        clip_id = min(row.clip_id for row in exposures_of(session, run.run_id))
+        held_out = _check_held_out(project, run, [*"ab"], {clip_id})
+    assert held_out.standing is Standing.FAILS
+    assert f"clip {clip_id} is held out" in held_out.detail
+    assert _check_held_out(project, run, [*"ab"], {"0" * 16}).standing is Standing.HOLDS
+
+
+def test_a_permit_for_evaluation_does_not_count_for_a_run(project: Project) -> None:
+    run, key = find_run(project, "model"), load_permit_key(project.keys)
+    leaf = next(leaf for leaf in read_leaves(run.ledger) if leaf["kind"] == "permit")
+    permit = json.loads(permit_path(run.folder, leaf["sha256"]).read_bytes())
+    content = {name: value for name, value in permit.items() if name != "signature"}
+    other = signed(content | {"purpose": EVALUATION}, key)
+    permit_path(run.folder, digest_of(other)).write_bytes(canonical_json(other))
+
+    def name_it(leaves: list[dict[str, Any]]) -> None:
+        for leaf in leaves:
+            if leaf["kind"] == "permit":
+                leaf["sha256"] = digest_of(other)
+
+    rewrite(run, name_it, project)
+    assert codes(audited(project)) == ["L1 permit"]
 
 
 def test_segments_are_chosen_at_random_or_by_seed() -> None:
