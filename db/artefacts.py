@@ -186,6 +186,12 @@ def has_output(session: Session, urn: str) -> bool:
     return session.scalar(select(models.OutputClip.id).where(models.OutputClip.urn == urn)) is not None
 
 
+def output_paths(session: Session, model_id: int) -> list[str]:
+    """Return where the published clips of a model were written, the oldest first."""
+    query = select(models.OutputClip.path).where(models.OutputClip.model_id == model_id)
+    return list(session.scalars(query.order_by(models.OutputClip.id)))
+
+
 def add_output(session: Session, *, model_id: int, columns: Mapping[str, Any]) -> int:
     """Record a generated clip that was signed and verified; return its key."""
     row = models.OutputClip(model_id=model_id, recorded_at=utc_now(), **columns)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from db import artefacts
 from db.canonical import digest_of
@@ -88,12 +89,15 @@ def begin_run(
     *,
     name: str,
     on_clip: Callable[[int], None],
+    retrains: Mapping[str, Any] | None = None,
 ) -> LicensedRun | LicensedModel:
     """Open the snapshot, take a permit, and prepare or take up the run; a finished model is returned as it is.
 
-    `on_clip` gets 1 for each clip that was read. Raises `SnapshotError` or `VerificationError` if the snapshot may not
-    be used, `NotCleared` if a clip's bytes are not the sealed ones, `ConfigError` if the name cannot be that of a
-    folder, belongs to a model of another run, or the run has given a model of another name already.
+    `on_clip` gets 1 for each clip that was read. `retrains` is what the intent states of the run that this one takes
+    the place of (`training.forgetting.retraining`).
+    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
+    not the sealed ones, `ConfigError` if the name cannot be that of a folder, belongs to a model of another run, or the
+    run has given a model of another name already.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"model name {name!r}: expected letters, digits, '.', '_' or '-', at most 100")
@@ -115,7 +119,7 @@ def begin_run(
     run = prepare(
         clips,
         project.runs / run_id,
-        ledger=_open_ledger(project, run_id, snapshot, config, permit, device),
+        ledger=_open_ledger(project, run_id, snapshot, config, permit, device, retrains),
         device=device,
         on_progress=lambda _number: on_clip(1),
     )
@@ -182,12 +186,25 @@ def _permit(project: Project, snapshot: Snapshot, config: TrainingConfig) -> Run
 
 
 def _open_ledger(
-    project: Project, run_id: str, snapshot: Snapshot, config: TrainingConfig, permit: RunPermit, device: str
+    project: Project,
+    run_id: str,
+    snapshot: Snapshot,
+    config: TrainingConfig,
+    permit: RunPermit,
+    device: str,
+    retrains: Mapping[str, Any] | None,
 ) -> Ledger:
     """Declare what the run is going to do, keep its permit for those who check it, and open its ledger."""
     folder, key = project.runs / run_id, load_permit_key(project.keys)
     intent = declare_intent(
-        folder, run_id=run_id, snapshot=snapshot, config=config, permit=permit, device=device, key=key
+        folder,
+        run_id=run_id,
+        snapshot=snapshot,
+        config=config,
+        permit=permit,
+        device=device,
+        retrains=retrains,
+        key=key,
     )
     keep_permit(folder, permit)
     return Ledger(folder, intent_sha256=intent.sha256, key=key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,17 @@ class Sealed:
     document_path: Path
 
 
-def seal_snapshot(project: Project, name: str, policy: Policy, comparison: Comparison) -> Sealed:
-    """Freeze the clips that `policy` clears today. Sealing the same library again gives the same root.
+def seal_snapshot(
+    project: Project,
+    name: str,
+    policy: Policy,
+    comparison: Comparison,
+    *,
+    only: Collection[str] | None = None,
+) -> Sealed:
+    """Freeze the clips that `policy` clears today, or `only` those of these clip ids that it clears.
+
+    Sealing the same library again gives the same root.
 
     Raises `ConfigError` for a bad name or decisions that are missing or out of date, `SnapshotError` if nothing is
     cleared, `RefusedError` if the name is taken by another snapshot, or by one whose files do not verify.
@@ -70,7 +79,11 @@ def seal_snapshot(project: Project, name: str, policy: Policy, comparison: Compa
         name=name,
         purpose=policy.purpose,
         policy={"name": policy.name, "version": policy.version, "digest": policy.digest, "text": policy.text},
-        decisions=_cleared(project, policy.name),
+        decisions=[
+            (decision, asset)
+            for decision, asset in _cleared(project, policy.name)
+            if only is None or decision.clip.clip_id in only
+        ],
         comparison=_comparison_statement(project, comparison),
         sealed_at=now,
         is_promotable=policy.is_promotable,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from training.papers.record import ModelPaperwork
@@ -33,6 +33,7 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "final_loss": papers.final_loss,
             "ledger_root": papers.ledger_root,
             "environment": papers.intent["environment"],
+            "retrains": papers.intent.get("retrains"),
         },
         "data": {
             "snapshot": papers.snapshot["name"],
@@ -72,6 +73,8 @@ def card_text(papers: ModelPaperwork) -> str:
         "ledger": f"root `{trained['ledger_root']}`; `cleartitle training verify {card['name']}` checks it",
         "other data": data["uncleared_data"],
     }
+    if trained["retrains"] is not None:
+        rows["in the place of"] = _retrained(trained["retrains"])
     shares = [
         (_cell(share["license_expression"]), share["num_clips"], f"{share['duration_seconds']:.1f}")
         for share in data["licenses"]
@@ -87,6 +90,11 @@ def card_text(papers: ModelPaperwork) -> str:
         "\n".join(f"- {limit}" for limit in use["limits"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _retrained(retrains: Mapping[str, Any]) -> str:
+    num_clips = len(retrains["left_out"])
+    return f"{_cell(retrains['model'])} (run `{retrains['run_id']}`), trained again without {num_clips} of its clips"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

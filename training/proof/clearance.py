@@ -18,6 +18,7 @@ from training.proof.evidence import RunEvidence, read_json
 from training.proof.findings import Level, ProofFinding, fails, holds, not_checked
 from training.proof.intent import permit_path
 from training.proof.ledger import Leaf, read_heads, read_leaves
+from training.proof.retraining import retraining_findings
 from training.proof.signatures import check_signature
 from training.randomness import batch_indices, run_seed
 
@@ -44,9 +45,9 @@ def clearance_findings(project: Project, run: RunEvidence) -> Iterator[ProofFind
     yield _check_order(run, root, len(document["leaves"]))
     yield _check_permits(run, root)
     yield _check_recall(run, record.recall_reason)
-    yield _check_exposure(
-        project, run, [span.clip_id for span in sorted(stated_spans(document), key=reading_order)]
-    )
+    spans = sorted(stated_spans(document), key=reading_order)
+    yield _check_exposure(project, run, [span.clip_id for span in spans])
+    yield from retraining_findings(project, run, spans)
 
 
 def _check_order(run: RunEvidence, root: str, num_clips: int) -> ProofFinding:
