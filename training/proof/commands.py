@@ -9,6 +9,7 @@ import click
 
 from db.errors import AnsweredNo, AnsweredUndecided
 from db.terminal import json_option, progress, project_option, say, say_json, say_table
+from training.copying.commands import copying
 from training.forgetting.commands import affected, forget
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def training() -> None:
 
 
 training.add_command(affected)
+training.add_command(copying)
 training.add_command(forget)
 
 
