@@ -47,6 +47,7 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "licenses": [dict(share) for share in papers.licenses],
             "uncleared_data": "none: tokenizer, text embedding and model were trained on the snapshot alone",
         },
+        "compute": dict(papers.effort),
         "use": {
             "purpose": papers.purpose,
             "commercial_release": papers.is_promotable,
@@ -86,10 +87,29 @@ def card_text(papers: ModelPaperwork) -> str:
         _table(("", ""), rows.items()),
         "## Licences",
         _table(("licence", "clips", "seconds"), shares),
+        "## Compute",
+        _table(("", ""), _compute_rows(card["compute"]).items()),
+        "Left out:",
+        "\n".join(f"- {what}" for what in card["compute"]["left_out"]),
         "## Limits",
         "\n".join(f"- {limit}" for limit in use["limits"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _compute_rows(compute: Mapping[str, Any]) -> dict[str, str]:
+    threshold = compute["general_purpose"]
+    side = "above" if threshold["reaches_threshold"] else "below"
+    joules = compute["energy_joules"]
+    energy = compute["energy_method"] if joules is None else f"{joules:.3g} J ({compute['energy_method']})"
+    return {
+        "operations": f"{compute['flop']:.3g} FLOP in {compute['num_steps_taken']} steps ({compute['flop_method']})",
+        "general-purpose AI": f"{side} {threshold['threshold_flop']:.0e} FLOP ({threshold['source']})",
+        "time": f"{compute['wall_seconds']:.1f} s, CPU {compute['cpu_seconds']:.1f} s, GPU "
+        f"{compute['gpu_seconds']:.1f} s",
+        "energy": energy,
+        "machine": _cell("; ".join(compute["machines"]) or "not known"),
+    }
 
 
 def _retrained(retrains: Mapping[str, Any]) -> str:
