@@ -2,7 +2,8 @@
 
 A run is affected if one of its steps had the clip, or its tokenizer was fitted on it. That is read from the ledger;
 where the ledger is gone or the snapshot's document does not hold, from the exposure table, and a finished run of which
-neither says anything counts as affected: not known is not untouched.
+neither says anything counts as affected: not known is not untouched. Clips that an affected model drew and that were
+taken in as footage carry it on: the runs that read those are affected too.
 """
 
 from __future__ import annotations
@@ -55,17 +56,22 @@ class _Reading:
 
 
 def affected_runs(project: Project, clip_ids: Collection[str]) -> list[AffectedRun]:
-    """Return every run that had to do with one of the clips, the oldest first."""
+    """Return every run that had to do with one of the clips, or with what such a run's model drew; the oldest first."""
     wanted = set(clip_ids)
     with project.session() as session:
         runs, models = runs_on_record(session), artefacts.list_models(session)
     by_run = {model.run_id: model for model in models}
-    readings = [(run, _reading(project, run, by_run.get(run.run_id), wanted)) for run in runs]
-    return [
-        _affected(project, run, reading, by_run.get(run.run_id))
-        for run, reading in readings
-        if reading is not None
-    ]
+    while True:
+        readings = {run: _reading(project, run, by_run.get(run.run_id), wanted) for run in runs}
+        affected = {run: reading for run, reading in readings.items() if reading is not None}
+        with project.session() as session:
+            model_ids = [by_run[run.run_id].id for run in affected if run.run_id in by_run]
+            drawn = artefacts.clips_of_outputs(session, model_ids)
+        if drawn <= wanted:
+            return [
+                _affected(project, run, reading, by_run.get(run.run_id)) for run, reading in affected.items()
+            ]
+        wanted |= drawn
 
 
 def _reading(

@@ -39,7 +39,7 @@ def affected(clip_or_file: str, *, as_json: bool, project_dir: Path) -> None:
         for run in runs:
             say_json(run.as_json())
         return
-    say(f"{clip_or_file}: {len(clip_ids)} clips, in {len(runs)} runs")
+    say(f"{clip_or_file}: {len(clip_ids)} clips; {len(runs)} runs are affected")
     if runs:
         _print(runs)
 
@@ -111,6 +111,10 @@ def forget(
     left_out = {clip["clip_id"] for clip in retraining.retrains["left_out"]}
     if absent := [clip_id for clip_id in clip_ids if clip_id not in left_out]:
         note(f"{len(absent)} of {len(clip_ids)} clips are not in its snapshot: {', '.join(absent)}")
+    if retraining.num_not_cleared:
+        note(
+            f"{retraining.num_not_cleared} more clips of its snapshot are not cleared any more, and not in the new one"
+        )
     _say_what_stays(project, model)
 
 

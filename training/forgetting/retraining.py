@@ -27,9 +27,12 @@ from governance.decisions.clearance import clear_library, present_comparison
 from governance.policy.files import find_policy
 from governance.snapshots.sealing import seal_snapshot
 from governance.snapshots.snapshot import ClearedSpan, find_record, stated_spans, verified_document
+from training.errors import ProofError
 from training.forgetting.contact import RunContacts, read_contacts
 from training.licensed_run import LicensedModel, LicensedRun, begin_run
 from training.proof.evidence import RunEvidence, find_run
+from training.proof.findings import Standing
+from training.proof.roots import root_findings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class Retraining:
     """A finished model if the run was through before."""
     retrains: Mapping[str, Any]
     """What its intent states."""
+    num_not_cleared: int
+    """Clips that are left of the old snapshot and are not cleared any more."""
 
 
 FITTED = "the tokenizer was fitted on what is left out, before the first step"
@@ -58,14 +63,16 @@ def begin_without(
 ) -> Retraining:
     """Seal what is left of the model's snapshot under `name` and begin the run of model `name` on it, or take it up.
 
-    Raises `ConfigError` if the model is unknown or had nothing to do with any of the clips, `SnapshotError` if nothing
-    is left, `RefusedError` if a snapshot called `name` holds anything but what is left, and what `begin_run` raises.
+    Raises `ConfigError` if the model is unknown or had nothing to do with any of the clips, `ProofError` if the record
+    of the old run does not hold, `SnapshotError` if nothing is left, `RefusedError` if a snapshot called `name` holds
+    anything but what is left, and what `begin_run` raises.
     """
     old = find_run(project, model_name)
     if old.model is None:
         raise ConfigError(f"run {old.run_id} has no model yet; there is nothing to forget")
     if name == old.model.name:
         raise ConfigError(f"the new model cannot be called {name!r} as the old one is")
+    require_record(old)
     spans = stated_spans(verified_document(project, find_record(project, old.snapshot_name)))
     contacts = read_contacts(old.ledger, spans, clip_ids)
     if not any(contact.is_contact for contact in contacts.contacts):
@@ -78,7 +85,15 @@ def begin_without(
     _seal_rest(project, old.snapshot_name, name, rest)
     retrains = _statement(old, contacts, spans)
     begun = begin_run(project, name, old.config, name=name, on_clip=on_clip, retrains=retrains)
-    return Retraining(begun=begun, retrains=retrains)
+    num_sealed = find_record(project, name).num_clips
+    return Retraining(begun=begun, retrains=retrains, num_not_cleared=len(rest) - num_sealed)
+
+
+def require_record(run: RunEvidence) -> None:
+    """Raise `ProofError` if what a run left behind was changed; that some of it is gone does not matter."""
+    for finding in root_findings(run):
+        if finding.standing is Standing.FAILS:
+            raise ProofError(f"run {run.run_id}: {finding.code}: {finding.detail}")
 
 
 def shares_pictures(span: ClearedSpan, other: ClearedSpan) -> bool:

@@ -11,7 +11,8 @@ from db.project import Project
 from governance.snapshots.snapshot import find_record, stated_spans, verified_document
 from training.forgetting.contact import read_contacts
 from training.proof.evidence import RunEvidence, find_run
-from training.proof.findings import Level, ProofFinding, fails, holds, not_checked
+from training.proof.findings import Level, ProofFinding, Standing, fails, holds, not_checked
+from training.proof.roots import root_findings
 
 if TYPE_CHECKING:
     from governance.snapshots.snapshot import ClearedSpan
@@ -62,6 +63,10 @@ def _check_parent(project: Project, stated: Mapping[str, Any]) -> ProofFinding:
         contacts = read_contacts(parent.ledger, spans, {clip["clip_id"] for clip in stated["left_out"]})
     except Error as exc:
         return not_checked(Level.L1, "retrains.parent", f"run {stated['run_id']}: {exc}")
+    if broken := [item for item in root_findings(parent) if item.standing is Standing.FAILS]:
+        return fails(
+            Level.L1, "retrains.parent", f"run {stated['run_id']}: {broken[0].code}: {broken[0].detail}"
+        )
     found = {contact.clip_id: contact.as_json() for contact in contacts.contacts}
     claimed = {
         clip["clip_id"]: {key: clip[key] for key in found.get(clip["clip_id"], {})}

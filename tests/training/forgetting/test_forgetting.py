@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
-from db import artefacts
+from db import artefacts, models
 from db.canonical import canonical_json
 from db.errors import ConfigError, RefusedError
 from db.project import Project, open_project
@@ -19,8 +20,10 @@ from governance.decisions.explanation import find_clips
 from governance.errors import SnapshotError
 from governance.signing.keys import load_permit_key
 from governance.snapshots.snapshot import find_record, stated_spans, verified_document
-from tests.library import make_library
+from tests.library import claim_rights, make_library, take_footage
+from tests.media import flip_byte
 from tests.training.test_licensed_chain import CONFIG, generate, seal, train
+from training.errors import ProofError
 from training.forgetting.affected import affected_runs
 from training.forgetting.contact import Contact, RunContacts
 from training.forgetting.retraining import FITTED, begin_without
@@ -149,6 +152,46 @@ def test_forgetting_again_finds_the_model_and_after_a_stop_goes_on(project: Proj
         complete_run(project, begun, on_step=_stop)
     assert retrain(project, clip_ids).is_new
     assert not retrain(project, clip_ids).is_new
+
+
+def test_what_a_model_drew_carries_it_on(project: Project, sea: Path) -> None:
+    """Its clip is taken in as footage; a run that reads that is affected by what the model was trained on."""
+    with project.session() as session:
+        (clip,) = session.scalars(select(models.OutputClip)).all()
+        (hill,) = clips_of(project, sea.with_name("hill.mp4"))
+        drawn = session.scalars(
+            select(models.Asset).join(models.Clip).where(models.Clip.clip_id == hill)
+        ).one()
+        assert artefacts.clips_of_outputs(session, [clip.model_id]) == set()
+        clip.sha256 = drawn.sha256
+        session.flush()
+        assert artefacts.clips_of_outputs(session, [clip.model_id]) == {hill}
+    (run,) = affected_runs(project, clips_of(project, sea))
+    assert hill in run.clip_ids
+
+
+def test_a_record_that_was_changed_is_not_built_on(project: Project, sea: Path) -> None:
+    flip_byte(find_run(project, "model").ledger, 300)
+    with pytest.raises(ProofError, match=r"ledger\.root"):
+        retrain(project, clips_of(project, sea))
+    assert not list(project.snapshots.glob("without*"))
+
+
+def test_clips_that_are_not_cleared_any_more_are_left_out_and_counted(tmp_path: Path) -> None:
+    project, footage = make_library(tmp_path), tmp_path / "footage"
+    files = take_footage(project, footage)
+    claim_rights(project, files, footage / "more.csv", "found.mp4,Found,Found Films,CC0-1.0,")
+    seal(project)
+    train(project)
+    # Rights of the same footage are claimed for somebody else, for non-commercial use: it is no longer clear.
+    claim_rights(project, files, footage / "late.csv", "hill.mp4,A hill,Other Films,CC-BY-NC-4.0,")
+    sea, hill = (clips_of(project, footage / name) for name in ("sea.mp4", "hill.mp4"))
+    retraining = begin_without(project, "model", sea, name="without", on_clip=lambda _n: None)
+    assert retraining.num_not_cleared == len(hill)
+    sealed = {
+        span.clip_id for span in stated_spans(verified_document(project, find_record(project, "without")))
+    }
+    assert sealed == set(clips_of(project, footage / "found.mp4"))
 
 
 def test_what_cannot_be_forgotten_is_said(project: Project, sea: Path) -> None:
