@@ -186,6 +186,23 @@ def has_output(session: Session, urn: str) -> bool:
     return session.scalar(select(models.OutputClip.id).where(models.OutputClip.urn == urn)) is not None
 
 
+def output_paths(session: Session, model_id: int) -> list[str]:
+    """Return where the published clips of a model were written, the oldest first."""
+    query = select(models.OutputClip.path).where(models.OutputClip.model_id == model_id)
+    return list(session.scalars(query.order_by(models.OutputClip.id)))
+
+
+def clips_of_outputs(session: Session, model_ids: Sequence[int]) -> set[str]:
+    """Return the ids of the clips of generated clips of these models whose bytes were taken in as footage."""
+    query = (
+        select(models.Clip.clip_id)
+        .join(models.Asset, models.Asset.id == models.Clip.asset_id)
+        .join(models.OutputClip, models.OutputClip.sha256 == models.Asset.sha256)
+        .where(among(models.OutputClip.model_id, model_ids))
+    )
+    return set(session.scalars(query))
+
+
 def add_output(session: Session, *, model_id: int, columns: Mapping[str, Any]) -> int:
     """Record a generated clip that was signed and verified; return its key."""
     row = models.OutputClip(model_id=model_id, recorded_at=utc_now(), **columns)

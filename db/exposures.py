@@ -40,6 +40,24 @@ def exposures_of(session: Session, run_id: str) -> list[RunExposure]:
     ]
 
 
+@dataclass(frozen=True)
+class RunOnRecord:
+    """A run that was begun, finished or not."""
+
+    run_id: str
+    snapshot_name: str
+
+
+def runs_on_record(session: Session) -> list[RunOnRecord]:
+    """Return every run, the oldest first."""
+    query = (
+        select(models.Run.run_id, models.Snapshot.name)
+        .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
+        .order_by(models.Run.id)
+    )
+    return [RunOnRecord(run_id, name) for run_id, name in session.execute(query)]
+
+
 def config_of_run(session: Session, run_id: str) -> Mapping[str, Any]:
     """Return the configuration of a run that is on record."""
     config: dict[str, Any] = session.scalars(

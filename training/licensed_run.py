@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from db import artefacts
-from db.canonical import digest_of
+from db.canonical import canonical_json, digest_of
 from db.clock import utc_now
 from db.errors import ConfigError
+from db.files import write_durably
 from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_sidecar
@@ -37,12 +39,14 @@ from governance.version import VERSION
 from ingest.compute import choose_compute
 from training.config import TrainingConfig
 from training.data import ClearedClips
+from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.model import ARCHITECTURE
 from training.papers.files import write_papers
 from training.papers.record import gather
 from training.proof.intent import declare_intent, keep_permit
 from training.proof.ledger import Ledger
+from training.quality.flops import count_step_flops
 from training.run import TrainingRun
 
 WEIGHTS_NAME = "model.safetensors"
@@ -79,6 +83,7 @@ class LicensedRun:
     snapshot: Snapshot
     config: TrainingConfig
     run: TrainingRun
+    meter: Meter
 
 
 def begin_run(
@@ -88,12 +93,15 @@ def begin_run(
     *,
     name: str,
     on_clip: Callable[[int], None],
+    retrains: Mapping[str, Any] | None = None,
 ) -> LicensedRun | LicensedModel:
     """Open the snapshot, take a permit, and prepare or take up the run; a finished model is returned as it is.
 
-    `on_clip` gets 1 for each clip that was read. Raises `SnapshotError` or `VerificationError` if the snapshot may not
-    be used, `NotCleared` if a clip's bytes are not the sealed ones, `ConfigError` if the name cannot be that of a
-    folder, belongs to a model of another run, or the run has given a model of another name already.
+    `on_clip` gets 1 for each clip that was read. `retrains` is what the intent states of the run that this one takes
+    the place of (`training.forgetting.retraining`).
+    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
+    not the sealed ones, `ConfigError` if the name cannot be that of a folder, belongs to a model of another run, or the
+    run has given a model of another name already.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"model name {name!r}: expected letters, digits, '.', '_' or '-', at most 100")
@@ -102,6 +110,8 @@ def begin_run(
     known = _known_model(project, name, run_id)
     if known is not None:
         return LicensedModel(known, model_folder(project, name), is_new=False)
+    device = str(choose_compute().device)
+    meter = Meter(project.runs / run_id, device=device)
     permit = _permit(project, snapshot, config)
     _record_start(project, run_id, snapshot, config, permit)
     clips = ClearedClips(
@@ -111,15 +121,15 @@ def begin_run(
         public_key=load_permit_public_key(project.keys),
         cache_folder=project.decoded / run_id,
     )
-    device = str(choose_compute().device)
     run = prepare(
         clips,
         project.runs / run_id,
-        ledger=_open_ledger(project, run_id, snapshot, config, permit, device),
+        ledger=_open_ledger(project, run_id, snapshot, config, permit, device, retrains),
         device=device,
         on_progress=lambda _number: on_clip(1),
     )
-    return LicensedRun(name=name, run_id=run_id, snapshot=snapshot, config=config, run=run)
+    meter.begin_at(run.step)
+    return LicensedRun(name=name, run_id=run_id, snapshot=snapshot, config=config, run=run, meter=meter)
 
 
 def complete_run(
@@ -129,12 +139,14 @@ def complete_run(
 
     Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile.
     """
-    with contextlib.closing(train_steps(licensed.run)) as steps:
-        for report in steps:
-            on_step(report)
-            if licensed.run.saved_step == licensed.run.step:
-                _require_not_recalled(project, licensed)
+    try:
+        _take_steps(project, licensed, on_step)
+    finally:
+        # Stopped between two saves, the run was saved where it stood.
+        if licensed.run.saved_step > licensed.meter.step:
+            licensed.meter.note(licensed.run.saved_step)
     finished = finish(licensed.run, model_folder(project, licensed.name))
+    licensed.meter.note(licensed.run.step)
     # What was recalled or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
     _write_papers(project, licensed, finished)
@@ -142,6 +154,15 @@ def complete_run(
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
+
+
+def _take_steps(project: Project, licensed: LicensedRun, on_step: Callable[[StepReport], None]) -> None:
+    with contextlib.closing(train_steps(licensed.run)) as steps:
+        for report in steps:
+            on_step(report)
+            if licensed.run.saved_step == licensed.run.step:
+                licensed.meter.note(licensed.run.step)
+                _require_not_recalled(project, licensed)
 
 
 def _require_not_recalled(project: Project, licensed: LicensedRun) -> None:
@@ -182,12 +203,25 @@ def _permit(project: Project, snapshot: Snapshot, config: TrainingConfig) -> Run
 
 
 def _open_ledger(
-    project: Project, run_id: str, snapshot: Snapshot, config: TrainingConfig, permit: RunPermit, device: str
+    project: Project,
+    run_id: str,
+    snapshot: Snapshot,
+    config: TrainingConfig,
+    permit: RunPermit,
+    device: str,
+    retrains: Mapping[str, Any] | None,
 ) -> Ledger:
     """Declare what the run is going to do, keep its permit for those who check it, and open its ledger."""
     folder, key = project.runs / run_id, load_permit_key(project.keys)
     intent = declare_intent(
-        folder, run_id=run_id, snapshot=snapshot, config=config, permit=permit, device=device, key=key
+        folder,
+        run_id=run_id,
+        snapshot=snapshot,
+        config=config,
+        permit=permit,
+        device=device,
+        retrains=retrains,
+        key=key,
     )
     keep_permit(folder, permit)
     return Ledger(folder, intent_sha256=intent.sha256, key=key)
@@ -235,8 +269,21 @@ def _write_papers(project: Project, licensed: LicensedRun, finished: FinishedRun
         document_path=licensed.snapshot.document_path,
         is_promotable=licensed.snapshot.is_promotable,
         finished=finished,
+        effort=_effort(licensed.run),
     )
     write_papers(finished.weights_path.parent, papers, load_permit_key(project.keys))
+
+
+def _effort(run: TrainingRun) -> Mapping[str, Any]:
+    """Keep the compute record of a finished run in its folder, and return it."""
+    num_components, num_ids = run.tokenizer.num_components, run.vocabulary.num_ids
+    effort = run_effort(
+        read_lines(run.folder),
+        num_steps=run.config.num_steps,
+        flop_per_step=count_step_flops(run.config, num_components=num_components, num_ids=num_ids),
+    )
+    write_durably(run.folder / EFFORT_NAME, canonical_json(effort))
+    return effort
 
 
 def _sign(project: Project, snapshot: Snapshot, finished: FinishedRun, statement: ModelStatement) -> None:

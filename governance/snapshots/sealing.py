@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,11 @@ def seal_snapshot(
     comparison: Comparison,
     *,
     held_out_share: float = DEFAULT_SHARE,
+    only: Collection[str] | None = None,
 ) -> Sealed:
-    """Freeze the clips that `policy` clears today. Sealing the same library again gives the same root.
+    """Freeze the clips that `policy` clears today, or `only` those of these clip ids that it clears.
+
+    Sealing the same library again gives the same root.
 
     `held_out_share` of the sources, 0 to 0.5, are held out of training.
 
@@ -79,7 +82,11 @@ def seal_snapshot(
             f"{stale} clips have no decision under {policy.name}, or one that today's facts no longer support",
             hint=f"run `cleartitle clear --policy {policy.name}` first",
         )
-    cleared = _cleared(project, policy.name)
+    cleared = [
+        (decision, asset)
+        for decision, asset in _cleared(project, policy.name)
+        if only is None or decision.clip.clip_id in only
+    ]
     document = build_document(
         name=name,
         purpose=policy.purpose,

@@ -26,6 +26,7 @@ from tests.library import make_library
 from tests.media import flip_byte
 from tests.training.screener import passing
 from training.config import TrainingConfig
+from training.copying.record import accept_untested
 from training.errors import CheckpointError, NotCleared
 from training.generation import generator as generators
 from training.generation import release
@@ -126,6 +127,9 @@ def test_a_clip_leads_to_model_snapshot_and_licences(project: Project) -> None:
 
 def test_a_commercial_release_is_refused_to_what_research_went_into(project: Project) -> None:
     generator = open_generator(project, "model", open_screener=passing)
+    with pytest.raises(RefusedError, match="not tested for copying"):
+        require_commercial_release(project, generator)
+    accept_untested(project, generator.record, "backgrounds of our own")
     require_commercial_release(project, generator)
     policy, comparison = find_policy("research-only"), present_comparison(project)
     clear_library(project, policy, comparison, as_of=utc_now(), on_progress=lambda _n: None)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--for",
     "release",
     type=click.Choice(["commercial"]),
-    help="Refuse a model that is for research only.",
+    help="Refuse a model that is for research only, or not tested for copying.",
 )
 @json_option
 @project_option

@@ -23,6 +23,7 @@ from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.watermark.binding import SoftBinding, SpreadSpectrum
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
+from training.copying.record import require_no_copying
 from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
 from training.screening.result import ScreenResult
 from training.screening.screen import open_screen
@@ -99,11 +100,12 @@ def open_generator(
 
 
 def require_commercial_release(project: Project, generator: Generator) -> None:
-    """Refuse to generate for commercial release with what research footage went into.
+    """Refuse to generate for commercial release with what research footage went into, or with a model that copies.
 
     Raises `RefusedError` if the model's snapshot, or one that footage of it comes from, is for research only or cannot
-    be read.
+    be read, or if the model failed its test for copying, or passed none and was accepted by nobody.
     """
     with project.session() as session:
         outputs = artefacts.library_outputs(session)
     require_promotable_ancestry(project, generator.record.snapshot_name, outputs)
+    require_no_copying(project, generator.record)

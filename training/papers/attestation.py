@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from db.canonical import canonical_json, sha256_hex
+from db.canonical import canonical_json, digest_of, sha256_hex
 from training.errors import ProofError
 from training.papers.record import TOOL_VERSION, ModelPaperwork
 
@@ -65,6 +65,11 @@ def provenance_statement(papers: ModelPaperwork) -> dict[str, Any]:
                         "annotations": {"leaves": papers.num_leaves, "digestOf": "RFC 6962 Merkle tree"},
                     },
                     {"name": "exposure", "digest": {"sha256": papers.exposure_digest}},
+                    {
+                        "name": "compute",
+                        "digest": {"sha256": digest_of(dict(papers.effort))},
+                        "annotations": dict(papers.effort),
+                    },
                 ],
             },
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from training.papers.record import ModelPaperwork
@@ -33,6 +33,7 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "final_loss": papers.final_loss,
             "ledger_root": papers.ledger_root,
             "environment": papers.intent["environment"],
+            "retrains": papers.intent.get("retrains"),
         },
         "data": {
             "snapshot": papers.snapshot["name"],
@@ -47,6 +48,7 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "licenses": [dict(share) for share in papers.licenses],
             "uncleared_data": "none: tokenizer, text embedding and model were trained on the snapshot alone",
         },
+        "compute": dict(papers.effort),
         "use": {
             "purpose": papers.purpose,
             "commercial_release": papers.is_promotable,
@@ -74,6 +76,8 @@ def card_text(papers: ModelPaperwork) -> str:
         "ledger": f"root `{trained['ledger_root']}`; `cleartitle training verify {card['name']}` checks it",
         "other data": data["uncleared_data"],
     }
+    if trained["retrains"] is not None:
+        rows["in the place of"] = _retrained(trained["retrains"])
     shares = [
         (_cell(share["license_expression"]), share["num_clips"], f"{share['duration_seconds']:.1f}")
         for share in data["licenses"]
@@ -85,10 +89,34 @@ def card_text(papers: ModelPaperwork) -> str:
         _table(("", ""), rows.items()),
         "## Licences",
         _table(("licence", "clips", "seconds"), shares),
+        "## Compute",
+        _table(("", ""), _compute_rows(card["compute"]).items()),
+        "Left out:",
+        "\n".join(f"- {what}" for what in card["compute"]["left_out"]),
         "## Limits",
         "\n".join(f"- {limit}" for limit in use["limits"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _compute_rows(compute: Mapping[str, Any]) -> dict[str, str]:
+    threshold = compute["general_purpose"]
+    side = "above" if threshold["reaches_threshold"] else "below"
+    joules = compute["energy_joules"]
+    energy = compute["energy_method"] if joules is None else f"{joules:.3g} J ({compute['energy_method']})"
+    return {
+        "operations": f"{compute['flop']:.3g} FLOP in {compute['num_steps_taken']} steps ({compute['flop_method']})",
+        "general-purpose AI": f"{side} {threshold['threshold_flop']:.0e} FLOP ({threshold['source']})",
+        "time": f"{compute['wall_seconds']:.1f} s, CPU {compute['cpu_seconds']:.1f} s, GPU "
+        f"{compute['gpu_seconds']:.1f} s",
+        "energy": energy,
+        "machine": _cell("; ".join(compute["machines"]) or "not known"),
+    }
+
+
+def _retrained(retrains: Mapping[str, Any]) -> str:
+    num_clips = len(retrains["left_out"])
+    return f"{_cell(retrains['model'])} (run `{retrains['run_id']}`), trained again without {num_clips} of its clips"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -45,6 +45,8 @@ class ModelPaperwork:
     """Share of each licence in what the run was allowed to read."""
     snapshot_document_sha256: str
     is_promotable: bool
+    effort: Mapping[str, Any]
+    """What the run took (`training.effort`)."""
     finished_at: str
     """RFC 3339."""
 
@@ -55,7 +57,14 @@ class ModelPaperwork:
 
 
 def gather(
-    *, name: str, urn: str, run_folder: Path, document_path: Path, is_promotable: bool, finished: FinishedRun
+    *,
+    name: str,
+    urn: str,
+    run_folder: Path,
+    document_path: Path,
+    is_promotable: bool,
+    finished: FinishedRun,
+    effort: Mapping[str, Any],
 ) -> ModelPaperwork:
     """Gather what the run left behind. The files were written by this process, or checked when it took the run up."""
     intent = json.loads((run_folder / INTENT_NAME).read_bytes())
@@ -86,6 +95,7 @@ def gather(
         licenses=license_shares(leaves, document["grants"]),
         snapshot_document_sha256=sha256_hex(content),
         is_promotable=is_promotable,
+        effort=effort,
         finished_at=rfc3339(utc_now()),
     )
 

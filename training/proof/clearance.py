@@ -18,6 +18,7 @@ from training.proof.evidence import RunEvidence, read_json
 from training.proof.findings import Level, ProofFinding, Standing, fails, holds, not_checked
 from training.proof.intent import permit_path
 from training.proof.ledger import Leaf, read_heads, read_leaves
+from training.proof.retraining import retraining_findings
 from training.proof.signatures import check_signature
 from training.randomness import batch_indices, run_seed
 
@@ -51,6 +52,7 @@ def clearance_findings(project: Project, run: RunEvidence) -> Iterator[ProofFind
         yield not_checked(Level.L1, "exposure", "the run consumed clips that are not for training")
     else:
         yield _check_exposure(project, run, clip_ids)
+    yield from retraining_findings(project, run, (*stated_spans(document), *held_out_spans(document)))
 
 
 def _check_held_out(

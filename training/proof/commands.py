@@ -9,6 +9,8 @@ import click
 
 from db.errors import AnsweredNo, AnsweredUndecided
 from db.terminal import json_option, progress, project_option, say, say_json, say_table
+from training.copying.commands import copying
+from training.forgetting.commands import affected, forget
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -22,6 +24,11 @@ def training() -> None:
 
     Example: cleartitle training verify spring-1a2b3c4d
     """
+
+
+training.add_command(affected)
+training.add_command(copying)
+training.add_command(forget)
 
 
 @training.command()

@@ -51,15 +51,22 @@ def declare_intent(
     permit: RunPermit,
     device: str,
     key: ed25519.Ed25519PrivateKey,
+    retrains: Mapping[str, Any] | None = None,
 ) -> RunIntent:
     """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
 
-    Raises `ProofError` if the intent there is of another snapshot or configuration, or was changed.
+    `retrains` states the run that this one takes the place of, what is left out, and where it begins.
+    Raises `ProofError` if the intent there is of another snapshot or configuration, retrains otherwise, or was changed.
     """
     path = folder / INTENT_NAME
     if path.exists():
         intent = read_intent(path, key.public_key())
         _check_same(intent, snapshot, config, path)
+        if intent.document.get("retrains") != retrains:
+            raise ProofError(
+                f"{path}: the run was declared to take the place of another, or of none",
+                hint=f"remove {path.parent} to begin a new run",
+            )
         return intent
     content = {
         "format": FORMAT,
@@ -74,7 +81,7 @@ def declare_intent(
         "environment": environment(device),
         "nonce": secrets.token_hex(16),
         "declared_at": rfc3339(utc_now()),
-    }
+    } | ({} if retrains is None else {"retrains": dict(retrains)})
     document = signed(content, key)
     write_durably(path, canonical_json(document))
     return RunIntent(document=document)

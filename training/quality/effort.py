@@ -72,7 +72,7 @@ class Stopwatch:
         assert self._measures is not None, "the block that is measured has not ended"
         counted = d.FLOP.missing("nobody counted them") if flop is None else d.FLOP.value(flop)
         cost = d.COST.missing("no price of an hour was given")
-        return ComputeRecord(machine=_machine(), measures=(counted, *self._measures, cost))
+        return ComputeRecord(machine=machine_name(), measures=(counted, *self._measures, cost))
 
 
 @contextmanager
@@ -122,7 +122,8 @@ def _peak_memory() -> Measure:
     return d.PEAK_MEMORY.value(peak if platform.system() == "Darwin" else peak * 1024)
 
 
-def _machine() -> str:
+def machine_name() -> str:
+    """Return processor and GPU as the system names them."""
     import torch
 
     processor = f"{platform.machine()}, {torch.get_num_threads()} threads"

@@ -1,4 +1,4 @@
-"""Floating-point operations of drawing a clip, counted without drawing it.
+"""Floating-point operations of drawing a clip and of a training step, counted without doing either.
 
 The model and the sampler run once on tensors that have shapes and no data (PyTorch's meta device) under PyTorch's
 FlopCounterMode, which counts matrix products, convolutions and attention; a multiplication with its addition is 2.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from db.errors import ConfigError
 
 if TYPE_CHECKING:
+    from training.config import TrainingConfig
     from training.weights import TrainedModel
 
 
@@ -49,3 +50,25 @@ def count_flops(
         # What the tokenizer multiplies; it brings its pixels to the CPU, which tensors without data cannot.
         tokens_1NK[0] @ basis_KP
     return steps * step.get_total_flops() + decoding.get_total_flops()
+
+
+def count_step_flops(config: TrainingConfig, *, num_components: int, num_ids: int) -> int:
+    """Return the floating-point operations of the loss of one batch and of its gradient.
+
+    Captions count as `max_words` long; a batch of shorter ones takes a little less. The optimiser is not counted.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from training.flow import flow_loss
+    from training.model import VideoDiT
+
+    with torch.device("meta"):
+        model = VideoDiT(config, num_components=num_components, num_ids=num_ids)
+        tokens_BNK = torch.empty((config.batch_size, math.prod(config.token_grid), num_components))
+        words_BL = torch.empty((config.batch_size, config.max_words), dtype=torch.long)
+        time_B = torch.empty(config.batch_size)
+    with FlopCounterMode(display=False) as counter:
+        loss = flow_loss(model, tokens_BNK, words_BL, time_B=time_B, noise_BNK=torch.empty_like(tokens_BNK))
+        loss.backward()  # type: ignore[no-untyped-call]
+    return int(counter.get_total_flops())

@@ -210,7 +210,7 @@ def test_an_assertion_s_content_is_read_from_the_store(signed_chain: SignedChain
         assertion_contents(store.jumbf[:-1], store.active_label, METADATA)
 
 
-@pytest.mark.parametrize("edit", [_publish, lambda *arguments: _redact(*arguments, m.TRAINING_MINING_LABEL)])
+@pytest.mark.parametrize("edit", [_publish, lambda *arguments: _redact(*arguments, METADATA)])
 def test_nothing_doubtful_gets_a_fresh_signature(
     signed_chain: SignedChain, tmp_path: Path, edit: Callable[..., Any]
 ) -> None:

@@ -1,0 +1,130 @@
+"""The data-copying test of one model, from its weights to the record."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from db import artefacts
+from db.clock import utc_now
+from db.errors import ConfigError
+from db.project import Project
+from db.records import ModelRecord
+from governance.snapshots.snapshot import Snapshot, open_snapshot
+from ingest.compute import choose_compute
+from ingest.encoders import Encoder
+from training.copying.distances import Distances, distances_of, drawn_frames, retold_frames
+from training.copying.held_out import HeldOutSpan, held_out_spans, read_span
+from training.copying.record import record_test
+from training.copying.statistic import CopyingStatistic, compare_distances
+from training.licensed_run import WEIGHTS_NAME, model_folder
+from training.screening.nearest import open_nearest
+from training.weights import load_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyingTest:
+    """The outcome of one test, as it is on record."""
+
+    model_name: str
+    weights_sha256: str
+    statistic: CopyingStatistic
+    seed: int
+    encoder_digest: str
+    num_held_out_files: int
+    """Clips of one file are not independent of each other."""
+    num_left_out: int
+    """Clips of either kind without a picture that has texture enough to be compared."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values with stable keys."""
+        facts = {name: value for name, value in vars(self).items() if name != "statistic"}
+        return {"kind": "copying-test"} | facts | self.statistic.as_json()
+
+
+def run_copying_test(
+    project: Project,
+    model_name: str,
+    *,
+    held_out: Sequence[Path],
+    num_clips: int,
+    seed: int,
+    encoder: Encoder,
+    on_clip: Callable[[int], None],
+) -> CopyingTest:
+    """Draw `num_clips` clips of captions of the snapshot, compare them, and put the outcome on record.
+
+    Raises `ConfigError` for an unknown model or held-out footage that cannot be used, `SnapshotError` or
+    `CheckpointError` if snapshot or weights do not hold, `MediaError` for held-out footage that cannot be decoded.
+    """
+    record = find_model(project, model_name)
+    snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
+    spans = held_out_spans(held_out, snapshot, clip_seconds=_clip_seconds(snapshot), max_clips=num_clips)
+    # Without anything to compare with nothing is drawn: the answer is known.
+    generated, others = (
+        _measure(project, record, snapshot, spans, num_clips, seed, encoder, on_clip)
+        if spans
+        else (Distances(values=(), num_left_out=0),) * 2
+    )
+    test = CopyingTest(
+        model_name=record.name,
+        weights_sha256=record.weights_sha256,
+        statistic=compare_distances(generated.values, others.values),
+        seed=seed,
+        encoder_digest=encoder.identity.digest,
+        num_held_out_files=len({span.path for span in spans}),
+        num_left_out=generated.num_left_out + others.num_left_out,
+    )
+    record_test(project, record, test.as_json())
+    return test
+
+
+def find_model(project: Project, name: str) -> ModelRecord:
+    """Return a model. Raises `ConfigError` with the names that exist."""
+    with project.session() as session:
+        record = artefacts.find_model(session, name)
+        names = ", ".join(model.name for model in artefacts.list_models(session)) or "none"
+    if record is None:
+        raise ConfigError(f"no model is called {name!r}; trained so far: {names}")
+    return record
+
+
+def _clip_seconds(snapshot: Snapshot) -> float:
+    return statistics.median(span.duration_seconds for span in snapshot.clips)
+
+
+def _measure(
+    project: Project,
+    record: ModelRecord,
+    snapshot: Snapshot,
+    spans: Sequence[HeldOutSpan],
+    num_clips: int,
+    seed: int,
+    encoder: Encoder,
+    on_clip: Callable[[int], None],
+) -> tuple[Distances, Distances]:
+    """Return the distances of generated and of held-out clips."""
+    weights = model_folder(project, record.name) / WEIGHTS_NAME
+    device = str(choose_compute().device)
+    trained = load_weights(weights, device=device, expected_sha256=record.weights_sha256)
+    nearest = open_nearest(project, record.name, encoder.identity)
+    drawn = drawn_frames(trained, _prompts(snapshot, num_clips), seed)
+    others = retold_frames(trained, (read_span(span, trained.config) for span in spans))
+    with tempfile.TemporaryDirectory(prefix="cleartitle-copying-") as name:
+        generated, held_out = (
+            distances_of(
+                clips, nearest, project=project, encoder=encoder, folder=Path(name) / kind, on_clip=on_clip
+            )
+            for kind, clips in (("generated", drawn), ("held-out", others))
+        )
+    return generated, held_out
+
+
+def _prompts(snapshot: Snapshot, count: int) -> list[str]:
+    """Return captions of the snapshot, evenly spaced, again from the first where there are fewer."""
+    captions = list(dict.fromkeys(span.caption for span in snapshot.clips))
+    return [captions[number * max(count, len(captions)) // count % len(captions)] for number in range(count)]

@@ -1,0 +1,1 @@
+"""Forgetting: what a clip went into, and training again without it."""
