@@ -33,6 +33,7 @@ from governance.errors import SnapshotError, VerificationError
 from governance.manifests.manifest import SNAPSHOT_LABEL, SNAPSHOT_MEDIA_TYPE
 from governance.signing.signers import load_project_trust
 from governance.snapshots.document import check_document, license_of, states_promotable
+from governance.snapshots.output_clauses import OutputClause, stated_clauses
 
 DOCUMENT_NAME = "snapshot.json"
 SIDECAR_NAME = "snapshot.json.c2pa"
@@ -71,6 +72,8 @@ class Snapshot:
     clips: tuple[ClearedSpan, ...]
     sources: Mapping[str, Path]
     """Where the footage lies, by asset digest."""
+    output_clauses: tuple[OutputClause, ...]
+    """What its grants forbid, or ask of, the clips of a model."""
     document_path: Path
     sidecar_path: Path
     _seal: object = field(repr=False, compare=False)
@@ -119,6 +122,7 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
         expires_at=expires_at,
         clips=stated_spans(document),
         sources=MappingProxyType(_locate(project, document)),  # 6
+        output_clauses=stated_clauses(document),
         document_path=folder / DOCUMENT_NAME,
         sidecar_path=folder / SIDECAR_NAME,
         _seal=_OPENED,

@@ -104,6 +104,7 @@ def make_snapshot(footage: Footage, *, expires_at: dt.datetime | None = None) ->
         expires_at=expires_at,
         clips=footage.spans,
         sources=footage.sources,
+        output_clauses=(),
         document_path=Path("snapshot.json"),
         sidecar_path=Path("snapshot.json.c2pa"),
         _seal=snapshots._OPENED,

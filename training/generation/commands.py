@@ -14,6 +14,7 @@ from db.terminal import json_option, note, progress, project_option, say, say_js
 if TYPE_CHECKING:
     from db.project import Project
     from training.generation.generator import Generator
+    from training.generation.permission import Permission
     from training.generation.request import ClipRequest
 
 
@@ -53,13 +54,15 @@ def generate(
     """Write MP4 clips, each screened, with its embedded Content Credentials, and verified before it appears.
 
     A clip that shows training or reference footage again is refused, one that may do so or cannot be compared is held
-    for `cleartitle outputs`. Run again, it keeps the clips that are there: after an interruption it goes on.
+    for `cleartitle outputs`. A prompt that asks for what a grant of the training footage forbids is refused before
+    anything is drawn. Run again, it keeps the clips that are there: after an interruption it goes on.
     Exit 0: every clip was written. 1: some were refused. 3: some are held.
 
     Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
     """
     from db.project import open_project
     from training.generation.generator import open_generator, require_commercial_release
+    from training.generation.permission import permission_for
     from training.generation.request import ClipRequest, check_prompt
 
     project = open_project(project_dir)
@@ -74,6 +77,8 @@ def generate(
         for prompt in wanted
         for number in range(seed, seed + count)
     ]
+    permissions = [permission_for(generator, prompt) for prompt in wanted]
+    _say_not_examined(permissions)
     folder = output or project.outputs
     with progress("generating", len(requests)) as advance:
         answers = []
@@ -81,6 +86,13 @@ def generate(
             answers.append(_publish(project, generator, request, folder, as_json=as_json))
             advance(1)
     _answer(answers)
+
+
+def _say_not_examined(permissions: Sequence[Permission]) -> None:
+    """Say once what grants ask of the pictures that nobody looks for."""
+    sentences = dict.fromkeys(sentence for found in permissions for sentence in found.not_examined)
+    for sentence in sentences:
+        note(f"not examined: {sentence}")
 
 
 def _publish(
@@ -104,7 +116,8 @@ def _publish(
         return "held"
     text = f"{made.path}" if made.is_new else f"{made.path} (was there already)"
     facts = {"path": str(made.path), "urn": made.urn, "is_new": made.is_new}
-    _say(request, "written", as_json=as_json, text=text, **facts, unknown_words=list(made.unknown_words))
+    facts |= {"unknown_words": list(made.unknown_words), "not_examined": list(made.not_examined)}
+    _say(request, "written", as_json=as_json, text=text, **facts)
     if made.unknown_words and not as_json:
         note(f"words the model has never met, ignored: {', '.join(made.unknown_words)}")
     return "written"

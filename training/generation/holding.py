@@ -11,7 +11,7 @@ import base64
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,11 @@ from governance.manifests.statements import (
 )
 from training.generation.drawing import DrawnClip
 from training.generation.generator import Generator
+from training.generation.permission import permission_for
 from training.generation.release import release_clip
 from training.generation.request import ClipRequest, state_clip
 from training.quality.effort import compute_from_json
-from training.screening.result import ScreenResult
+from training.screening.result import ScreenOutcome, ScreenResult
 from training.screening.statement import screen_from_json, screen_statement
 
 CLIP_NAME, REQUEST_NAME = "clip.mp4", "request.json"
@@ -57,7 +58,11 @@ class HeldClip:
     @property
     def reason(self) -> str:
         """Why it is held, in a sentence."""
-        return str(self.document["screen"]["sentence"])
+        doubts = [str(doubt) for doubt in self.document.get("doubts", ())]
+        screen = self.document["screen"]
+        if screen["outcome"] != ScreenOutcome.PASSED or not doubts:
+            doubts.append(str(screen["sentence"]))
+        return ". ".join(doubts)
 
     @property
     def request(self) -> ClipRequest:
@@ -82,8 +87,12 @@ def hold_clip(
     drawn: DrawnClip,
     screened: ScreenResult,
     destination: Path,
+    doubts: Sequence[str] = (),
 ) -> HeldClip:
-    """Lay the clip aside for a person. The same request held again takes the place of the one that waits."""
+    """Lay the clip aside for a person. The same request held again takes the place of the one that waits.
+
+    `doubts` are what a person must judge besides what the screen found, a sentence each.
+    """
     name = request.file_name.removesuffix(".mp4")
     document = {
         "format": FORMAT,
@@ -92,6 +101,7 @@ def hold_clip(
         "clip_urn": statement.clip_urn,
         "mark_id": None if drawn.watermark is None else drawn.watermark.mark_id,
         "thumbnail": base64.b64encode(drawn.thumbnail_jpeg).decode(),
+        "doubts": list(doubts),
         "screen": screened.as_json(),
         "screen_statement": dataclasses.asdict(screen_statement(screened)),
         "compute": drawn.compute.as_json(),
@@ -102,10 +112,11 @@ def hold_clip(
     with staged_folder(folder) as staged:
         shutil.copyfile(drawn.path, staged / CLIP_NAME)
         (staged / REQUEST_NAME).write_bytes(canonical_json(document))
+    held = _read(folder)
     with project.session() as session:
-        payload = {"reason": screened.sentence(), "outcome": screened.outcome.value}
+        payload = {"reason": held.reason, "outcome": screened.outcome.value}
         record_event(session, "clip.held", name, payload)
-    return _read(folder)
+    return held
 
 
 def held_already(project: Project, model_name: str, request: ClipRequest) -> HeldClip | None:
@@ -151,6 +162,7 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
 
     Raises as `training.generation.publish.publish_clip` does; the clip then stays held.
     """
+    permission_for(generator, held.request.prompt)
     if held.destination.exists():
         raise ConfigError(f"{held.destination} is there already; clips are never overwritten")
     statement = dataclasses.replace(

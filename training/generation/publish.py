@@ -1,5 +1,7 @@
 """Publishing: generated clips, each screened, signed, verified, and put on record, or not there at all.
 
+0. The prompt is read for what the grants of the model forbid (`training.generation.permission`): nothing is drawn that
+   asks for it, and where a person must judge, the clip is held whatever the screen says.
 1. The clip is drawn, marked and encoded in a hidden folder (`training.generation.drawing`).
 2. It is screened: what shows training or reference footage again is refused; what may do so, or cannot be compared, is
    held for a person (`training.generation.holding`).
@@ -32,6 +34,7 @@ from governance.version import VERSION
 from training.generation.drawing import DrawnClip, draw
 from training.generation.generator import Generator
 from training.generation.holding import HeldClip, held_already, hold_clip
+from training.generation.permission import Permission, permission_for, shows_protected_scene
 from training.generation.release import credential_of, output_columns, release_clip
 from training.generation.request import ClipRequest, requested, state_clip
 from training.screening.judgement import held_instead
@@ -49,6 +52,8 @@ class PublishedClip:
     """Words of the prompt that the model never met; they were ignored."""
     is_new: bool
     """False: the very clip that was asked for was there already."""
+    not_examined: tuple[str, ...]
+    """Constraints of grants that the prompt keeps and that nobody looked for in the pictures, a sentence each."""
 
 
 def publish_clip(
@@ -56,14 +61,16 @@ def publish_clip(
 ) -> PublishedClip | HeldClip:
     """Make one clip. The same model and request give the same pictures.
 
-    Raises `RefusedError` if the clip shows footage again or another file of that name is there already, `SigningError`
-    or `VerificationError` if it cannot be signed or does not verify.
+    Raises `PromptRefused` if a grant forbids what the prompt asks for, `RefusedError` if the clip shows footage again
+    or another file of that name is there already, `SigningError` or `VerificationError` if it cannot be signed or does
+    not verify.
     """
+    permission = permission_for(generator, request.prompt)  # 0
     destination = folder / request.file_name
     statement = state_clip(generator, request)
     if destination.exists():
         urn = _take_up(project, generator, statement, destination)
-        return _published(generator, request, destination, urn, is_new=False)
+        return _published(generator, request, permission, destination, urn, is_new=False)
     held = held_already(project, generator.record.name, request)
     if held is not None:
         return held
@@ -71,20 +78,26 @@ def publish_clip(
     with hidden_folder(destination.parent) as hidden:
         drawn = draw(generator, request, statement, hidden / "plain.mp4")  # 1
         screened = generator.screen.screen_clip(drawn.path, hidden / "screened", name=destination.name)  # 2
-        if project.settings.training_replicas == "hold":
+        if project.settings.training_replicas == "hold" and not shows_protected_scene(generator, screened):
             screened = held_instead(screened)
         statement = _completed(statement, drawn)
-        if not may_be_signed(screened):
-            return hold_clip(project, request, statement, drawn, screened, destination)
+        if not may_be_signed(screened) or permission.doubts:
+            return hold_clip(project, request, statement, drawn, screened, destination, permission.doubts)
         statement = dataclasses.replace(statement, screen=screen_statement(screened))
         release_clip(
             project, generator, statement, drawn.path, screened.as_json(), drawn.compute, destination
         )
-    return _published(generator, request, destination, statement.clip_urn, is_new=True)
+    return _published(generator, request, permission, destination, statement.clip_urn, is_new=True)
 
 
 def _published(
-    generator: Generator, request: ClipRequest, path: Path, urn: str, *, is_new: bool
+    generator: Generator,
+    request: ClipRequest,
+    permission: Permission,
+    path: Path,
+    urn: str,
+    *,
+    is_new: bool,
 ) -> PublishedClip:
     return PublishedClip(
         path=path,
@@ -92,6 +105,7 @@ def _published(
         request=request,
         unknown_words=tuple(generator.trained.vocabulary.unknown_words(request.prompt)),
         is_new=is_new,
+        not_examined=permission.not_examined,
     )
 
 
