@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.errors import AnsweredNo, AnsweredUndecided
+from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.terminal import json_option, note, progress, project_option, say, say_json
 
 if TYPE_CHECKING:
     from db.project import Project
+    from training.generation.batch import Order
     from training.generation.generator import Generator
     from training.generation.permission import Permission
-    from training.generation.request import ClipRequest
+    from training.generation.prompt_table import PromptRow
 
 
 @click.command()
 @click.option("--model", "model_name", required=True, help="Name of a trained model.")
-@click.option("--prompt", "prompts", required=True, multiple=True, help="What to show; may be repeated.")
+@click.option("--prompt", "prompts", multiple=True, help="What to show; may be repeated.")
+@click.option(
+    "--prompts",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Table of prompts: .csv or .jsonl (prompt, seed, count, size), .txt, or - (a prompt a line).",
+)
 @click.option(
     "--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="Clips for each prompt."
 )
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
 def generate(
     model_name: str,
     prompts: tuple[str, ...],
+    table: Path | None,
     count: int,
     seed: int,
     output: Path | None,
@@ -61,31 +69,40 @@ def generate(
     Example: cleartitle generate --model spring-1a2b3c4d --prompt "skyscrapers at night" --count 3
     """
     from db.project import open_project
+    from training.generation.batch import Defaults, orders_of, permissions_for
     from training.generation.generator import open_generator, require_commercial_release
-    from training.generation.permission import permission_for
-    from training.generation.request import ClipRequest, check_prompt
+    from training.generation.request import check_size
 
+    rows = _rows(prompts, table)
+    orders = orders_of(rows, Defaults(seed=seed, count=count, size=check_size(size)), table=table)
     project = open_project(project_dir)
-    wanted = [check_prompt(prompt) for prompt in prompts]
     generator = open_generator(project, model_name)
     if generator.identity.time_stamp is None:
         note("no time-stamp authority is configured: credentials end with the certificate (docs/signing.md)")
     if release is not None:
         require_commercial_release(project, generator)
-    requests = [
-        ClipRequest(prompt=prompt, seed=number, height=size, width=size)
-        for prompt in wanted
-        for number in range(seed, seed + count)
-    ]
-    permissions = [permission_for(generator, prompt) for prompt in wanted]
-    _say_not_examined(permissions)
+    _say_not_examined(permissions_for(generator, orders))
     folder = output or project.outputs
-    with progress("generating", len(requests)) as advance:
+    with progress("generating", len(orders)) as advance:
         answers = []
-        for request in requests:
-            answers.append(_publish(project, generator, request, folder, as_json=as_json))
+        for order in orders:
+            answers.append(_publish(project, generator, order, folder, as_json=as_json))
             advance(1)
     _answer(answers)
+
+
+def _rows(prompts: tuple[str, ...], table: Path | None) -> tuple[PromptRow, ...]:
+    """Return what is asked for, by options or by a table. Raises `ConfigError` if it is neither or both."""
+    from training.generation.prompt_table import PromptRow, read_prompts
+    from training.generation.request import check_prompt
+
+    if bool(prompts) == (table is not None):
+        raise ConfigError("what is to be shown?", hint="give --prompt TEXT, or --prompts FILE, and not both")
+    if table is not None:
+        return read_prompts(table)
+    return tuple(
+        PromptRow(number=number, prompt=check_prompt(prompt)) for number, prompt in enumerate(prompts, 1)
+    )
 
 
 def _say_not_examined(permissions: Sequence[Permission]) -> None:
@@ -95,37 +112,35 @@ def _say_not_examined(permissions: Sequence[Permission]) -> None:
         note(f"not examined: {sentence}")
 
 
-def _publish(
-    project: Project, generator: Generator, request: ClipRequest, folder: Path, *, as_json: bool
-) -> str:
+def _publish(project: Project, generator: Generator, order: Order, folder: Path, *, as_json: bool) -> str:
     """Make one clip, say what became of it, and return that in a word."""
     from training.errors import ReplicationRefused
     from training.generation.holding import HeldClip
     from training.generation.publish import publish_clip
 
-    name = request.file_name
+    name = order.request.file_name
     try:
-        made = publish_clip(project, generator, request, folder=folder)
+        made = publish_clip(project, generator, order.request, folder=folder)
     except ReplicationRefused as exc:
-        _say(
-            request, "refused", as_json=as_json, text=f"{name}: refused. {exc.sentence}", reason=exc.sentence
-        )
+        _say(order, "refused", as_json=as_json, text=f"{name}: refused. {exc.sentence}", reason=exc.sentence)
         return "refused"
     if isinstance(made, HeldClip):
-        _say(request, "held", as_json=as_json, text=f"{name}: held. {made.reason}", reason=made.reason)
+        _say(order, "held", as_json=as_json, text=f"{name}: held. {made.reason}", reason=made.reason)
         return "held"
     text = f"{made.path}" if made.is_new else f"{made.path} (was there already)"
     facts = {"path": str(made.path), "urn": made.urn, "is_new": made.is_new}
     facts |= {"unknown_words": list(made.unknown_words), "not_examined": list(made.not_examined)}
-    _say(request, "written", as_json=as_json, text=text, **facts)
+    _say(order, "written", as_json=as_json, text=text, **facts)
     if made.unknown_words and not as_json:
         note(f"words the model has never met, ignored: {', '.join(made.unknown_words)}")
     return "written"
 
 
-def _say(request: ClipRequest, outcome: str, *, as_json: bool, text: str, **facts: object) -> None:
+def _say(order: Order, outcome: str, *, as_json: bool, text: str, **facts: object) -> None:
     if as_json:
-        say_json({"outcome": outcome, "prompt": request.prompt, "seed": request.seed, **facts})
+        row = {} if order.row is None else {"row": order.row}
+        request = order.request
+        say_json({"outcome": outcome, **row, "prompt": request.prompt, "seed": request.seed, **facts})
     else:
         say(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import uuid
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from db.canonical import sha256_hex
+from db.canonical import digest_of, sha256_hex
 from db.clock import utc_now
 from db.errors import ConfigError
 from governance.credentials.store import assertion_data
@@ -19,6 +20,7 @@ from governance.snapshots.snapshot import Snapshot
 from training.generation.generator import Generator
 
 MAX_PROMPT_CHARACTERS = 1000
+MAX_SEED = 2**53 - 1
 FRAME_RATE = Fraction(8)
 
 
@@ -33,19 +35,32 @@ class ClipRequest:
 
     @property
     def file_name(self) -> str:
-        """Readable, and different for each prompt and seed."""
+        """Readable, and different for each request: the digest is taken over everything but the seed."""
         words = re.sub(r"[^a-z0-9]+", "-", self.prompt.lower()).strip("-")[:40].strip("-") or "clip"
-        return f"{words}-{sha256_hex(self.prompt.encode())[:8]}-{self.seed}.mp4"
+        asked = dataclasses.asdict(dataclasses.replace(self, seed=0))
+        return f"{words}-{digest_of(asked)[:8]}-{self.seed}.mp4"
 
 
 def check_prompt(prompt: str) -> str:
-    """Return the prompt without surrounding space. Raises `ConfigError` if it is empty or too long."""
+    """Return the prompt without surrounding space. Raises `ConfigError` if it is empty, too long or not one line."""
     text = prompt.strip()
     if not text:
         raise ConfigError("the prompt is empty", hint="describe the clip in a few words")
     if len(text) > MAX_PROMPT_CHARACTERS:
-        raise ConfigError(f"the prompt has {len(text)} characters, at most {MAX_PROMPT_CHARACTERS} are read")
+        raise ConfigError(
+            f"the prompt has {len(text)} characters, at most {MAX_PROMPT_CHARACTERS} are read",
+            hint="describe the clip in a sentence",
+        )
+    if not text.isprintable():
+        raise ConfigError("the prompt has line breaks or other characters that cannot be seen")
     return text
+
+
+def check_size(size: int) -> int:
+    """Return the pixels of a side. Raises `ConfigError` for an odd number, which H.264 4:2:0 cannot carry."""
+    if size % 2:
+        raise ConfigError(f"size is {size}, expected an even number of pixels")
+    return size
 
 
 def state_clip(generator: Generator, request: ClipRequest) -> ClipStatement:
