@@ -21,6 +21,7 @@ def named_people(session: Session) -> frozenset[str]:
         session, appearance, ("ref", "scope"), or_(*(appearance.layer == layer for layer in _LAYERS)), None
     )
     releases = newest_rows(session, release, ("ref",), or_(*(release.kind == kind for kind in _KINDS)), None)
-    subjects = {row.subject for row in (*appearances, *releases)} - {""}
+    subjects = {row.subject for row in appearances} | {row.subject for row in releases}
+    subjects -= {""}
     parties = parties_by_ref(session, subjects).values()
     return frozenset(subjects | {party.name for party in parties if party.name})

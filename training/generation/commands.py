@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from training.generation.generator import Generator
     from training.generation.permission import Permission
     from training.generation.prompt_table import PromptRow
+    from training.generation.request import SourceUse
+    from training.generation.source import Source
 
 
 @click.command()
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     "--prompts",
     "table",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="Table of prompts: .csv or .jsonl (prompt, seed, count, size), .txt, or - (a prompt a line).",
+    help="Table of prompts: .csv or .jsonl (prompt, seed, count, size, seconds), .txt, or - (a prompt a line).",
 )
 @click.option(
     "--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="Clips for each prompt."
@@ -37,6 +39,34 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--size", default=256, show_default=True, type=click.IntRange(16, 2048), help="Pixels each side; even."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 60, min_open=True),
+    help="Whole multiples of what the model draws at once (default: that).",
+)
+@click.option("--loop", "is_loop", is_flag=True, help="After the last frame comes the first.")
+@click.option(
+    "--first-frame",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Begin with this picture; held for a person unless it is footage of the snapshot.",
+)
+@click.option(
+    "--continue",
+    "continued",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Go on from this clip of the same model.",
+)
+@click.option(
+    "--vary",
+    "varied",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Depart from this clip of the same model; --count says how often.",
+)
+@click.option(
+    "--strength",
+    type=click.IntRange(1, 100),
+    help="With --vary: how much is drawn anew, in percent. [default: 50]",
 )
 @click.option(
     "--for",
@@ -54,8 +84,14 @@ def generate(
     seed: int,
     output: Path | None,
     size: int,
+    seconds: float | None,
+    first_frame: Path | None,
+    continued: Path | None,
+    varied: Path | None,
+    strength: int | None,
     release: str | None,
     *,
+    is_loop: bool,
     as_json: bool,
     project_dir: Path,
 ) -> None:
@@ -72,21 +108,37 @@ def generate(
     from training.generation.batch import Defaults, orders_of, permissions_for
     from training.generation.generator import open_generator, require_commercial_release
     from training.generation.request import check_size
+    from training.generation.source import open_source
 
     rows = _rows(prompts, table)
-    orders = orders_of(rows, Defaults(seed=seed, count=count, size=check_size(size)), table=table)
+    check_size(size)
+    named = _named_source(first_frame, continued, varied)
+    if strength is not None and varied is None:
+        raise ConfigError("--strength is for --vary CLIP")
     project = open_project(project_dir)
     generator = open_generator(project, model_name)
     if generator.identity.time_stamp is None:
         note("no time-stamp authority is configured: credentials end with the certificate (docs/signing.md)")
     if release is not None:
         require_commercial_release(project, generator)
+    source = None if named is None else open_source(generator, *named)
+    defaults = Defaults(
+        seed=seed,
+        count=count,
+        size=size,
+        seconds=seconds,
+        is_loop=is_loop,
+        source=source,
+        strength_percent=None if varied is None else strength or 50,
+    )
+    segment_frames = generator.trained.config.num_frames
+    orders = orders_of(rows, defaults, segment_frames=segment_frames, table=table)
     _say_not_examined(permissions_for(generator, orders))
     folder = output or project.outputs
     with progress("generating", len(orders)) as advance:
         answers = []
         for order in orders:
-            answers.append(_publish(project, generator, order, folder, as_json=as_json))
+            answers.append(_publish(project, generator, order, folder, source, as_json=as_json))
             advance(1)
     _answer(answers)
 
@@ -105,6 +157,23 @@ def _rows(prompts: tuple[str, ...], table: Path | None) -> tuple[PromptRow, ...]
     )
 
 
+def _named_source(
+    first_frame: Path | None, continued: Path | None, varied: Path | None
+) -> tuple[SourceUse, Path] | None:
+    """Return what clips are to be made from, if anything. Raises `ConfigError` for more than one."""
+    from training.generation.request import SourceUse
+
+    named = (
+        (SourceUse.FIRST_FRAME, first_frame),
+        (SourceUse.CONTINUED, continued),
+        (SourceUse.VARIED, varied),
+    )
+    given = [(use, path) for use, path in named if path is not None]
+    if len(given) > 1:
+        raise ConfigError("a clip is made from one source", hint="--first-frame, --continue or --vary")
+    return given[0] if given else None
+
+
 def _say_not_examined(permissions: Sequence[Permission]) -> None:
     """Say once what grants ask of the pictures that nobody looks for."""
     sentences = dict.fromkeys(sentence for found in permissions for sentence in found.not_examined)
@@ -112,7 +181,15 @@ def _say_not_examined(permissions: Sequence[Permission]) -> None:
         note(f"not examined: {sentence}")
 
 
-def _publish(project: Project, generator: Generator, order: Order, folder: Path, *, as_json: bool) -> str:
+def _publish(
+    project: Project,
+    generator: Generator,
+    order: Order,
+    folder: Path,
+    source: Source | None,
+    *,
+    as_json: bool,
+) -> str:
     """Make one clip, say what became of it, and return that in a word."""
     from training.errors import ReplicationRefused
     from training.generation.holding import HeldClip
@@ -120,7 +197,7 @@ def _publish(project: Project, generator: Generator, order: Order, folder: Path,
 
     name = order.request.file_name
     try:
-        made = publish_clip(project, generator, order.request, folder=folder)
+        made = publish_clip(project, generator, order.request, folder=folder, source=source)
     except ReplicationRefused as exc:
         _say(order, "refused", as_json=as_json, text=f"{name}: refused. {exc.sentence}", reason=exc.sentence)
         return "refused"

@@ -18,26 +18,29 @@ from typing import Any
 
 from db.canonical import canonical_json
 from db.clock import rfc3339, utc_now
-from db.errors import ConfigError
+from db.errors import ConfigError, RefusedError
 from db.events import record_event
 from db.files import hidden_folder, path_of, path_text, staged_folder
 from db.project import Project
+from governance.credentials.engine import Ingredient
 from governance.manifests.statements import (
     ClipStatement,
     HumanOversight,
     ScreenStatement,
     WatermarkStatement,
 )
+from ingest.digests import file_digest
 from training.generation.drawing import DrawnClip
 from training.generation.generator import Generator
 from training.generation.permission import permission_for
 from training.generation.release import release_clip
-from training.generation.request import ClipRequest, state_clip
+from training.generation.request import ClipRequest, SourceUse, state_clip
+from training.generation.source import Source, signed_source
 from training.quality.effort import compute_from_json
 from training.screening.result import ScreenOutcome, ScreenResult
 from training.screening.statement import screen_from_json, screen_statement
 
-CLIP_NAME, REQUEST_NAME = "clip.mp4", "request.json"
+CLIP_NAME, REQUEST_NAME, SOURCE_NAME = "clip.mp4", "request.json", "source.mp4"
 FORMAT = "cleartitle.held-clip/1"
 
 
@@ -67,7 +70,7 @@ class HeldClip:
     @property
     def request(self) -> ClipRequest:
         """What was asked for."""
-        return ClipRequest(**self.document["request"])
+        return ClipRequest.from_json(self.document["request"])
 
     @property
     def model_name(self) -> str:
@@ -88,16 +91,18 @@ def hold_clip(
     screened: ScreenResult,
     destination: Path,
     doubts: Sequence[str] = (),
+    source: Source | None = None,
 ) -> HeldClip:
     """Lay the clip aside for a person. The same request held again takes the place of the one that waits.
 
-    `doubts` are what a person must judge besides what the screen found, a sentence each.
+    `doubts` are what a person must judge besides what the screen found, a sentence each. A signed `source` is laid
+    beside the clip, to be its ingredient.
     """
     name = request.file_name.removesuffix(".mp4")
     document = {
         "format": FORMAT,
         "model": statement.model_name,
-        "request": dataclasses.asdict(request),
+        "request": request.as_json(),
         "clip_urn": statement.clip_urn,
         "mark_id": None if drawn.watermark is None else drawn.watermark.mark_id,
         "thumbnail": base64.b64encode(drawn.thumbnail_jpeg).decode(),
@@ -111,6 +116,8 @@ def hold_clip(
     folder = held_folder(project) / name
     with staged_folder(folder) as staged:
         shutil.copyfile(drawn.path, staged / CLIP_NAME)
+        if source is not None and source.is_signed:
+            shutil.copyfile(source.path, staged / SOURCE_NAME)
         (staged / REQUEST_NAME).write_bytes(canonical_json(document))
     held = _read(folder)
     with project.session() as session:
@@ -178,9 +185,30 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
         plain = hidden / "plain.mp4"
         shutil.copyfile(held.clip, plain)
         compute = compute_from_json(held.document["compute"])
-        release_clip(project, generator, statement, plain, held.document["screen"], compute, held.destination)
+        ingredients = _source_ingredients(generator, held)
+        release_clip(
+            project,
+            generator,
+            statement,
+            plain,
+            held.document["screen"],
+            compute,
+            held.destination,
+            ingredients=ingredients,
+        )
     _close(project, held, "clip.let_through", reason)
     return held.destination
+
+
+def _source_ingredients(generator: Generator, held: HeldClip) -> tuple[Ingredient, ...]:
+    """Return the signed source of a held clip, checked again."""
+    source = held.folder / SOURCE_NAME
+    request = held.request
+    if request.source_use in {None, SourceUse.FIRST_FRAME}:
+        return ()
+    if not source.is_file() or file_digest(source).sha256 != request.source_sha256:
+        raise RefusedError(f"{source}: is not the clip that {held.name} was made from")
+    return (signed_source(source, generator),)
 
 
 def turn_down(project: Project, held: HeldClip, reason: str) -> None:

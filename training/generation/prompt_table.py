@@ -1,7 +1,7 @@
 """Tables of prompts: CSV, JSON Lines, or text with a prompt on each line.
 
-Columns are `prompt` and, where a row differs from what the command says, `seed`, `count` and `size`. The whole table is
-checked before anything is made of it; every row that cannot be used is named by its number.
+Columns are `prompt` and, where a row differs from what the command says, `seed`, `count`, `size` and `seconds`.
+The whole table is checked before anything is made of it; every row that cannot be used is named by its number.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from typing import Any
 from db.errors import ConfigError
 from training.generation.request import MAX_SEED, check_prompt, check_size
 
-COLUMNS = ("prompt", "seed", "count", "size")
+COLUMNS = ("prompt", "seed", "count", "size", "seconds")
 MAX_COUNT = 10_000
+MAX_SECONDS = 60
+_DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _MAX_NAMED = 10
 """Bad rows that an error tells; the others are counted."""
 
@@ -36,6 +39,7 @@ class PromptRow:
     seed: int | None = None
     count: int | None = None
     size: int | None = None
+    seconds: float | None = None
 
 
 def read_prompts(path: Path) -> tuple[PromptRow, ...]:
@@ -154,7 +158,19 @@ def _checked(number: int, cells: Mapping[str, Any]) -> PromptRow:
         seed=_number(cells, "seed", 0, MAX_SEED),
         count=_number(cells, "count", 1, MAX_COUNT),
         size=None if size is None else check_size(size),
+        seconds=_seconds(cells),
     )
+
+
+def _seconds(cells: Mapping[str, Any]) -> float | None:
+    """Return a duration, `None` where nothing is stated. Raises `ConfigError`."""
+    value = cells.get("seconds")
+    if value is None or value == "":
+        return None
+    text = str(value).strip()
+    if isinstance(value, bool) or _DECIMAL.fullmatch(text) is None or not 0 < float(text) <= MAX_SECONDS:
+        raise ConfigError(f"seconds is {text[:40]!r}, expected a number up to {MAX_SECONDS}")
+    return float(text)
 
 
 def _number(cells: Mapping[str, Any], name: str, low: int, high: int) -> int | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from db import artefacts
 from db.credentials import add_credential
-from db.errors import RefusedError
+from db.errors import ConfigError, RefusedError
 from db.files import hidden_folder
 from db.project import Project
 from governance.credentials.engine import read_store
@@ -37,6 +37,7 @@ from training.generation.holding import HeldClip, held_already, hold_clip
 from training.generation.permission import Permission, permission_for, shows_protected_scene
 from training.generation.release import credential_of, output_columns, release_clip
 from training.generation.request import ClipRequest, requested, state_clip
+from training.generation.source import Source
 from training.screening.judgement import held_instead
 from training.screening.statement import may_be_signed, screen_statement
 
@@ -57,15 +58,25 @@ class PublishedClip:
 
 
 def publish_clip(
-    project: Project, generator: Generator, request: ClipRequest, *, folder: Path
+    project: Project,
+    generator: Generator,
+    request: ClipRequest,
+    *,
+    folder: Path,
+    source: Source | None = None,
 ) -> PublishedClip | HeldClip:
     """Make one clip. The same model and request give the same pictures.
+
+    `source` is what the request names by digest, opened.
 
     Raises `PromptRefused` if a grant forbids what the prompt asks for, `RefusedError` if the clip shows footage again
     or another file of that name is there already, `SigningError` or `VerificationError` if it cannot be signed or does
     not verify.
     """
     permission = permission_for(generator, request.prompt)  # 0
+    if request.source_sha256 != (None if source is None else source.sha256):
+        raise ConfigError("the source that was opened is not the one that the request names")
+    doubts = (*permission.doubts, *(() if source is None or source.doubt is None else (source.doubt,)))
     destination = folder / request.file_name
     statement = state_clip(generator, request)
     if destination.exists():
@@ -76,16 +87,23 @@ def publish_clip(
         return held
     destination.parent.mkdir(parents=True, exist_ok=True)
     with hidden_folder(destination.parent) as hidden:
-        drawn = draw(generator, request, statement, hidden / "plain.mp4")  # 1
+        drawn = draw(generator, request, statement, hidden / "plain.mp4", source)  # 1
         screened = generator.screen.screen_clip(drawn.path, hidden / "screened", name=destination.name)  # 2
         if project.settings.training_replicas == "hold" and not shows_protected_scene(generator, screened):
             screened = held_instead(screened)
         statement = _completed(statement, drawn)
-        if not may_be_signed(screened) or permission.doubts:
-            return hold_clip(project, request, statement, drawn, screened, destination, permission.doubts)
+        if not may_be_signed(screened) or doubts:
+            return hold_clip(project, request, statement, drawn, screened, destination, doubts, source)
         statement = dataclasses.replace(statement, screen=screen_statement(screened))
         release_clip(
-            project, generator, statement, drawn.path, screened.as_json(), drawn.compute, destination
+            project,
+            generator,
+            statement,
+            drawn.path,
+            screened.as_json(),
+            drawn.compute,
+            destination,
+            ingredients=() if source is None else source.ingredients,
         )
     return _published(generator, request, permission, destination, statement.clip_urn, is_new=True)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from db.canonical import canonical_json
 from db.errors import ConfigError
 from training.generation.batch import Defaults, orders_of
 from training.generation.prompt_table import PromptRow, read_prompts
-from training.generation.request import MAX_SEED, ClipRequest
+from training.generation.request import MAX_SEED, ClipRequest, SourceUse
 
 DEFAULTS = Defaults(seed=7, count=2, size=64)
 
@@ -117,7 +120,7 @@ def test_a_hundred_bad_rows_are_counted(tmp_path: Path) -> None:
 
 def test_a_row_overrides_the_command(tmp_path: Path) -> None:
     rows = [PromptRow(number=2, prompt="sea"), PromptRow(number=3, prompt="hill", seed=1, count=1, size=128)]
-    orders = orders_of(rows, DEFAULTS, table=tmp_path / "p.csv")
+    orders = orders_of(rows, DEFAULTS, segment_frames=16, table=tmp_path / "p.csv")
     assert [(o.row, o.request.prompt, o.request.seed, o.request.width) for o in orders] == [
         (2, "sea", 7, 64),
         (2, "sea", 8, 64),
@@ -127,9 +130,68 @@ def test_a_row_overrides_the_command(tmp_path: Path) -> None:
 
 def test_seeds_beyond_the_largest_are_refused_by_row(tmp_path: Path) -> None:
     rows = [PromptRow(number=2, prompt="sea", seed=MAX_SEED)]
-    assert len(orders_of(rows, Defaults(seed=0, count=1, size=64))) == 1
+    assert len(orders_of(rows, Defaults(seed=0, count=1, size=64), segment_frames=16)) == 1
     with pytest.raises(ConfigError, match="row 2: seeds go beyond"):
-        orders_of(rows, DEFAULTS, table=tmp_path / "p.csv")
+        orders_of(rows, DEFAULTS, segment_frames=16, table=tmp_path / "p.csv")
+
+
+def test_a_row_has_a_duration_of_its_own(tmp_path: Path) -> None:
+    path = table(tmp_path, "p.csv", "prompt,count,seconds\nsea,1,4\nhill,1,2.0\nsand,1,\n")
+    orders = orders_of(read_prompts(path), DEFAULTS, segment_frames=16, table=path)
+    assert [order.request.num_frames for order in orders] == [32, None, None]
+    odd = table(tmp_path, "q.csv", "prompt,seconds\nsea,4\nhill,3\nsand,0.5\n")
+    with pytest.raises(
+        ConfigError, match=r"2 of 3 rows .* row 3: 3 seconds: the model draws 2 seconds at once"
+    ):
+        orders_of(read_prompts(odd), DEFAULTS, segment_frames=16, table=odd)
+
+
+@pytest.mark.parametrize("seconds", ["-2", "0", "61", "1e1", "nan", "two", "1_0"])
+def test_a_duration_that_is_none_is_named(tmp_path: Path, seconds: str) -> None:
+    path = table(tmp_path, "p.csv", f"prompt,seconds\nsea,{seconds}\n")
+    with pytest.raises(ConfigError, match=f"row 2: seconds is '{seconds}'"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"is_loop": True, "source_use": SourceUse.CONTINUED},
+        {"source_use": SourceUse.VARIED},
+        {"strength_percent": 50},
+        {"source_use": SourceUse.VARIED, "strength_percent": 50, "num_frames": 32},
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes: dict[str, Any]) -> None:
+    if "source_use" in changes:
+        changes = changes | {"source_sha256": "a" * 64, "source_media_type": "video/mp4"}
+    with pytest.raises(ConfigError):
+        ClipRequest(prompt="sea", seed=1, height=64, width=64, **changes)
+
+
+def test_single_frames_neither_go_on_nor_round() -> None:
+    rows = [PromptRow(number=1, prompt="sea")]
+    with pytest.raises(ConfigError, match="single frames"):
+        orders_of(rows, Defaults(seed=0, count=1, size=64, is_loop=True), segment_frames=1)
+    with pytest.raises(ConfigError, match="single frames"):
+        orders_of(rows, Defaults(seed=0, count=1, size=64, seconds=1), segment_frames=1)
+
+
+def test_everything_that_is_asked_for_is_in_the_name_and_kept() -> None:
+    plain: dict[str, Any] = {"prompt": "sea", "seed": 1, "height": 64, "width": 64}
+    clip: dict[str, Any] = {"source_sha256": "a" * 64, "source_media_type": "video/mp4"}
+    requests = [
+        ClipRequest(**plain),
+        ClipRequest(**plain, num_frames=32),
+        ClipRequest(**plain, is_loop=True),
+        ClipRequest(**plain, **clip, source_use=SourceUse.CONTINUED),
+        ClipRequest(**plain, **clip, source_use=SourceUse.VARIED, strength_percent=50),
+        ClipRequest(**plain, **clip, source_use=SourceUse.VARIED, strength_percent=51),
+        ClipRequest(**plain, **clip | {"source_sha256": "b" * 64}, source_use=SourceUse.CONTINUED),
+    ]
+    assert len({request.file_name for request in requests}) == len(requests)
+    for request in requests:
+        assert ClipRequest.from_json(json.loads(canonical_json(request.as_json()))) == request
 
 
 def test_each_request_has_a_name_of_its_own() -> None:
