@@ -2,8 +2,8 @@
 
 A clip of ours must verify and come from the same model: then everything that holds for the model's grants, purpose and
 constraints holds for it. A first frame is the word of whoever gives it. It is cleared only if it is footage of the
-model's snapshot, told by digest, of which the first picture of a cleared span is taken; any other picture may be used,
-and the clip then waits for a person.
+model's snapshot, told by digest, of which the first picture of the first cleared span is taken; any other picture may
+be used, and the clip then waits for a person. So it does if a grant of that footage forbids to show its scene again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.errors import ConfigError, RefusedError, UndecidedError
+from db.vocabularies import OutputConstraint
 from governance.credentials.engine import Ingredient, ingredient_from_signed, read_store
 from governance.credentials.store import assertion_data
 from governance.manifests.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE, SOURCE_INGREDIENT
@@ -65,7 +66,9 @@ def open_source(generator: Generator, use: SourceUse, path: Path) -> Source:
     if use is SourceUse.FIRST_FRAME:
         sha256 = file_digest(path).sha256
         spans = [span for span in generator.snapshot.clips if span.asset_sha256 == sha256]
-        return _open_footage(generator, path, spans[0]) if spans else _open_picture(generator, path)
+        if not spans:
+            return _open_picture(generator, path)
+        return _open_footage(generator, path, min(spans, key=lambda span: span.start_pts))
     return _open_clip(generator, use, path)
 
 
@@ -101,9 +104,25 @@ def _open_footage(generator: Generator, path: Path, span: ClearedSpan) -> Source
         sha256=span.asset_sha256,
         media_type=_MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"),
         frames_TCHW=torch.from_numpy(frames_TCHW),
+        doubt=_constrained(generator, span),
     )
 
 
+def _constrained(generator: Generator, span: ClearedSpan) -> str | None:
+    """Return what a person must judge of a clip that begins with cleared footage, if its grants speak of that."""
+    about = [
+        str(clause)
+        for clause in generator.snapshot.output_clauses
+        if clause.constraint in _ABOUT_PICTURES and span.clip_id in clause.clip_ids
+    ]
+    return (
+        f"the first frame is footage under {'; '.join(about)}: look whether the clip keeps that"
+        if about
+        else None
+    )
+
+
+_ABOUT_PICTURES = frozenset({OutputConstraint.NO_SCENE_RECREATION, OutputConstraint.NO_LIKENESS})
 _MEDIA_TYPES: Mapping[str, str] = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mpg": "video/mpeg"}
 
 

@@ -15,11 +15,13 @@ from PIL import Image
 
 from db.errors import AnsweredUndecided, ConfigError, RefusedError, UndecidedError
 from db.project import Project, open_project
+from db.vocabularies import OutputConstraint
 from governance.conformance.examination import examine
 from governance.credentials.engine import read_store
 from governance.credentials.store import assertion_data
 from governance.manifests.manifest import ACTIONS_LABEL, CLIP_LABEL, CLIP_MEDIA_TYPE
 from governance.signing.signers import load_project_trust
+from governance.snapshots.output_clauses import OutputClause
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from ingest.digests import file_digest
@@ -161,6 +163,34 @@ def test_cleared_footage_is_a_first_frame_without_a_doubt(
     assert source.frames_TCHW.shape == (1, 3, 16, 16)
     said = require_sound(project, publish(project, generator, request_for(source), source))
     assert said["of"]["first-frame"]["format"] == "video/mp4"
+
+
+def test_footage_whose_scene_is_protected_is_a_first_frame_with_a_doubt(
+    generator: Generator, trained_root: Path
+) -> None:
+    footage = trained_root / "footage" / "sea.mp4"
+    shown, other = (
+        frozenset(
+            span.clip_id
+            for span in generator.snapshot.clips
+            if (span.asset_sha256 == file_digest(footage).sha256) is is_shown
+        )
+        for is_shown in (True, False)
+    )
+    for clip_ids, is_doubtful in ((shown, True), (other, False)):
+        clause = OutputClause(
+            constraint=OutputConstraint.NO_SCENE_RECREATION,
+            grant_digest="a" * 64,
+            title="The sea",
+            rights_holder="Sea Films",
+            clip_ids=clip_ids,
+        )
+        snapshot = dataclasses.replace(generator.snapshot, output_clauses=(clause,))
+        source = open_source(
+            dataclasses.replace(generator, snapshot=snapshot), SourceUse.FIRST_FRAME, footage
+        )
+        assert (source.doubt is not None) is is_doubtful
+        assert source.doubt is None or "no_scene_recreation of grant aaaaaaaaaaaa" in source.doubt
 
 
 @pytest.mark.parametrize("name", ["found.mp4", "study.mp4"])
