@@ -27,5 +27,9 @@ class ReplicationRefused(RefusedError):
         self.sentence = sentence
 
 
+class PromptRefused(RefusedError):
+    """A prompt asks for what a grant that the model relies on forbids; the message names clause, grant and holder."""
+
+
 class ProofError(RefusedError):
     """What a run left behind does not prove what it should: a signature, a ledger or a head does not hold."""

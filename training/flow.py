@@ -17,6 +17,9 @@ from training.vocabulary import PADDING_ID
 Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A model as the flow sees it: (tokens_BNK, time_B, words_BL) to velocity BNK."""
 
+Steering = Callable[[Tensor, float], Tensor]
+"""What a walk is held to: (where it would end, tokens BNK; time) to where it should end."""
+
 
 def draw_times(batch_size: int, generator: torch.Generator) -> Tensor:
     """Draw times B in (0, 1), logit-normal (0, 1) (Esser et al. 2024, arXiv 2403.03206, section 3.1)."""
@@ -35,17 +38,30 @@ def flow_loss(
 
 @torch.no_grad()
 def sample_tokens(
-    model: Velocity, noise_BNK: Tensor, words_BL: Tensor, *, num_steps: int, guidance: float
+    model: Velocity,
+    start_BNK: Tensor,
+    words_BL: Tensor,
+    *,
+    num_steps: int,
+    guidance: float,
+    first_step: int = 0,
+    steering: Steering | None = None,
 ) -> Tensor:
     """Walk from noise to tokens BNK in equal Euler steps under classifier-free guidance.
 
     Guidance is u + guidance (c - u) for velocities c with and u without the caption (Ho and Salimans 2022,
-    arXiv 2207.12598, equation 6, with their w = guidance - 1).
+    arXiv 2207.12598, equation 6, with their w = guidance - 1). `start_BNK` is noise; with a `first_step` above 0 it is
+    where the straight path stands after so many of the steps. `steering` corrects where each step is headed.
     """
     both_words = torch.cat([words_BL, torch.full_like(words_BL, PADDING_ID)])
-    tokens_BNK = noise_BNK
-    for step in range(num_steps):
-        time_2B = tokens_BNK.new_full((len(both_words),), step / num_steps)
+    tokens_BNK = start_BNK
+    for step in range(first_step, num_steps):
+        time, left = step / num_steps, 1.0 - step / num_steps
+        time_2B = tokens_BNK.new_full((len(both_words),), time)
         captioned, free = model(torch.cat([tokens_BNK, tokens_BNK]), time_2B, both_words).chunk(2)
-        tokens_BNK = tokens_BNK + (free + guidance * (captioned - free)) / num_steps
+        velocity_BNK = free + guidance * (captioned - free)
+        if steering is not None:
+            end_BNK = steering(tokens_BNK + left * velocity_BNK, time)
+            velocity_BNK = (end_BNK - tokens_BNK) / left
+        tokens_BNK = tokens_BNK + velocity_BNK / num_steps
     return tokens_BNK

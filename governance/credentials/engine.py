@@ -20,6 +20,7 @@ from typing import Any
 from db.errors import RefusedError
 from db.files import durable_file
 from governance.credentials.container_guard import check_container
+from governance.credentials.embedded_store import extract_store
 from governance.credentials.library import (
     STORE_MEDIA_TYPE,
     Ingredient,
@@ -40,6 +41,7 @@ __all__ = [
     "Ingredient",
     "context_of",
     "ingredient_from_sidecar",
+    "ingredient_from_signed",
     "read_detached",
     "read_store",
     "sign_edited",
@@ -202,18 +204,32 @@ def ingredient_from_sidecar(
     """
     read = read_store(asset, trust, media_type=media_type, sidecar=sidecar)
     read.require_sound(str(asset))
-    definition = {
+    definition = _input_definition(read, title=title, label=label, media_type=media_type)
+    definition["data_types"] = [dict(data_type) for data_type in data_types]
+    return Ingredient(label=label, definition=definition, store=sidecar.read_bytes())
+
+
+def ingredient_from_signed(
+    asset: Path, *, title: str, label: str, media_type: str, trust: TrustAnchors
+) -> Ingredient:
+    """Make an `inputTo` ingredient of an MP4 that carries its store inside, as `ingredient_from_sidecar` does."""
+    read = read_store(asset, trust, media_type=media_type)
+    read.require_sound(str(asset))
+    definition = _input_definition(read, title=title, label=label, media_type=media_type)
+    return Ingredient(label=label, definition=definition, store=extract_store(asset))
+
+
+def _input_definition(read: ManifestStore, *, title: str, label: str, media_type: str) -> dict[str, Any]:
+    return {
         "title": title,
         "relationship": "inputTo",
         "label": label,
         "format": media_type,
         "instance_id": read.active["instance_id"],
-        "data_types": [dict(data_type) for data_type in data_types],
         "active_manifest": read.active_label,
         "validation_results": dict(read.validation_results),
         "manifest_data": {"format": STORE_MEDIA_TYPE, "identifier": f"{label}.c2pa"},
     }
-    return Ingredient(label=label, definition=definition, store=sidecar.read_bytes())
 
 
 def _refuse_onto_itself(source: Path, destination: Path) -> None:

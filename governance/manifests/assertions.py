@@ -16,6 +16,7 @@ from governance.manifests.statements import (
     PromptStatement,
     ScreenStatement,
     SnapshotReference,
+    SourceStatement,
     WatermarkStatement,
 )
 
@@ -140,6 +141,11 @@ def prompt_ingredient(prompt: PromptStatement) -> dict[str, Any]:
         | text
         | {"data_types": [{"type": "c2pa.types.generator.prompt"}]}
     )
+
+
+def source_ingredient(source: SourceStatement) -> dict[str, Any]:
+    """A picture without a manifest as an input."""
+    return _unsigned_ingredient(source.use, t.SOURCE_INGREDIENT, source.media_type, source.sha256)
 
 
 def component_ingredient(component: ComponentStatement) -> dict[str, Any]:

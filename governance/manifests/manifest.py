@@ -46,6 +46,7 @@ from governance.manifests.terms import (
     SNAPSHOT_MEDIA_TYPE,
     SNAPSHOT_SOURCE_TYPE,
     SOFT_BINDING_LABEL,
+    SOURCE_INGREDIENT,
     SPEC_VERSION,
     THUMBNAIL_RESOURCE,
     TRAINING_MINING_LABEL,
@@ -77,6 +78,7 @@ __all__ = [
     "SNAPSHOT_MEDIA_TYPE",
     "SNAPSHOT_SOURCE_TYPE",
     "SOFT_BINDING_LABEL",
+    "SOURCE_INGREDIENT",
     "SPEC_VERSION",
     "THUMBNAIL_RESOURCE",
     "TRAINING_MINING_LABEL",
@@ -153,16 +155,11 @@ def model_manifest(statement: ModelStatement, *, generator_version: str) -> dict
 def clip_manifest(statement: ClipStatement, *, generator_version: str) -> dict[str, Any]:
     """Return the manifest of a clip, to be signed with the model as ingredient `MODEL_INGREDIENT`.
 
-    What it refers to is given by `clip_resources`.
+    A source with a manifest of its own is to be given as ingredient `SOURCE_INGREDIENT` too. What the manifest refers
+    to is given by `clip_resources`.
     """
     generated_at = rfc3339(statement.generated_at)
-    ingredient_ids = [MODEL_INGREDIENT, *([PROMPT_INGREDIENT] if statement.prompt is not None else [])]
-    parameters = {
-        "ingredientIds": ingredient_ids,
-        "org.cleartitle.prompt-sha256": statement.prompt_sha256,
-        "org.cleartitle.seed": statement.seed,
-        "org.cleartitle.num-steps": statement.num_steps,
-    }
+    parameters = _clip_parameters(statement)
     actions = [_created(CLIP_SOURCE_TYPE, generated_at, generator_version, parameters)]
     if statement.watermark is not None:
         actions.append(_action("c2pa.watermarked.bound", generated_at, generator_version))
@@ -174,8 +171,32 @@ def clip_manifest(statement: ClipStatement, *, generator_version: str) -> dict[s
     )
     if statement.thumbnail_jpeg is not None:
         manifest["thumbnail"] = {"format": "image/jpeg", "identifier": THUMBNAIL_RESOURCE}
-    prompts = [] if statement.prompt is None else [parts.prompt_ingredient(statement.prompt)]
-    return manifest | _ingredients(*prompts)
+    unsigned = [] if statement.prompt is None else [parts.prompt_ingredient(statement.prompt)]
+    if statement.source is not None and not statement.source.has_manifest:
+        unsigned.append(parts.source_ingredient(statement.source))
+    return manifest | _ingredients(*unsigned)
+
+
+def _clip_parameters(statement: ClipStatement) -> dict[str, Any]:
+    """Return what the pictures of a clip follow from; what was not asked for is not said."""
+    source = statement.source
+    labels = [MODEL_INGREDIENT]
+    labels += [PROMPT_INGREDIENT] if statement.prompt is not None else []
+    labels += [SOURCE_INGREDIENT] if source is not None else []
+    facts: dict[str, Any] = {
+        "ingredientIds": labels,
+        "org.cleartitle.prompt-sha256": statement.prompt_sha256,
+        "org.cleartitle.seed": statement.seed,
+        "org.cleartitle.num-steps": statement.num_steps,
+    }
+    if statement.is_loop:
+        facts["org.cleartitle.loop"] = True
+    if source is not None:
+        facts["org.cleartitle.source-use"] = source.use
+        facts["org.cleartitle.source-sha256"] = source.sha256
+        if source.strength_percent is not None:
+            facts["org.cleartitle.strength-percent"] = source.strength_percent
+    return facts
 
 
 def clip_resources(statement: ClipStatement) -> dict[str, bytes]:

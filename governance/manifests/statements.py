@@ -260,6 +260,28 @@ class ScreenStatement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceStatement:
+    """A picture or a clip that a clip was made from: an ingredient of it, by digest."""
+
+    use: str
+    """`first-frame`, `continued` or `varied`."""
+    sha256: str
+    media_type: str
+    strength_percent: int | None = None
+    """How much of a varied clip was drawn anew."""
+    has_manifest: bool = False
+    """It goes in with its own manifest, as the signed ingredient `SOURCE_INGREDIENT`."""
+
+    def __post_init__(self) -> None:
+        """Refuse malformed digests and names, and a strength that is none."""
+        _require_digest("sha256", self.sha256)
+        _require(_LABEL.fullmatch(self.use) is not None, "use", repr(self.use), "a word in lower case")
+        _require("/" in self.media_type, "media_type", repr(self.media_type), "a media type")
+        strength = self.strength_percent
+        _require(strength is None or 1 <= strength <= 100, "strength_percent", strength, "1 to 100")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipStatement:
     """A generated clip. The digest of a prompt betrays one that can be guessed.
 
@@ -283,6 +305,9 @@ class ClipStatement:
     snapshot_root: str
     is_promotable: bool = True
     """As of its snapshot."""
+    is_loop: bool = False
+    """After its last frame comes its first."""
+    source: SourceStatement | None = None
     human_oversight: HumanOversight = HumanOversight.PROMPT_GUIDED
     prompt: PromptStatement | None = None
     snapshot_reference: SnapshotReference | None = None

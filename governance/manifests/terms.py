@@ -32,6 +32,7 @@ SNAPSHOT_DATA_TYPES: tuple[Mapping[str, str], ...] = ({"type": "c2pa.types.datas
 SNAPSHOT_INGREDIENT = "snapshot"
 MODEL_INGREDIENT = "model"
 PROMPT_INGREDIENT = "prompt"
+SOURCE_INGREDIENT = "source"
 THUMBNAIL_RESOURCE = "thumbnail.jpg"
 PROMPT_RESOURCE = "prompt.txt"
 

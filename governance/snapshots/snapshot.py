@@ -39,6 +39,7 @@ from governance.snapshots.document import (
     states_promotable,
     training_leaves,
 )
+from governance.snapshots.output_clauses import OutputClause, stated_clauses
 
 DOCUMENT_NAME = "snapshot.json"
 SIDECAR_NAME = "snapshot.json.c2pa"
@@ -80,6 +81,8 @@ class Snapshot:
     """What no run trains on: whole sources, kept to measure models with."""
     sources: Mapping[str, Path]
     """Where the footage lies, by asset digest."""
+    output_clauses: tuple[OutputClause, ...]
+    """What its grants forbid, or ask of, the clips of a model."""
     document_path: Path
     sidecar_path: Path
     _seal: object = field(repr=False, compare=False)
@@ -129,6 +132,7 @@ def open_snapshot(project: Project, name: str, *, now: dt.datetime) -> Snapshot:
         clips=stated_spans(document),
         held_out=held_out_spans(document),
         sources=MappingProxyType(_locate(project, document)),  # 6
+        output_clauses=stated_clauses(document),
         document_path=folder / DOCUMENT_NAME,
         sidecar_path=folder / SIDECAR_NAME,
         _seal=_OPENED,

@@ -110,6 +110,7 @@ def make_snapshot(
         clips=footage.spans[num_held_out:],
         held_out=footage.spans[:num_held_out],
         sources=footage.sources,
+        output_clauses=(),
         document_path=Path("snapshot.json"),
         sidecar_path=Path("snapshot.json.c2pa"),
         _seal=snapshots._OPENED,

@@ -10,6 +10,7 @@ from typing import Protocol
 from db import artefacts
 from db.clock import utc_now
 from db.errors import ConfigError
+from db.named_people import named_people
 from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar
@@ -42,6 +43,8 @@ class Generator:
     identity: SigningIdentity
     screen: Screener
     binding: SoftBinding
+    people: frozenset[str]
+    """Names on record of persons, which prompts are read for."""
 
 
 class Screener(Protocol):
@@ -71,6 +74,7 @@ def open_generator(
     with project.session() as session:
         record = artefacts.find_model(session, name)
         names = ", ".join(model.name for model in artefacts.list_models(session)) or "none"
+        people = named_people(session)
     if record is None:
         raise ConfigError(f"no model is called {name!r}; trained so far: {names}")
     snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
@@ -96,6 +100,7 @@ def open_generator(
         identity=load_project_identity(project),
         screen=open_screener(project, snapshot),
         binding=SpreadSpectrum(key=load_watermark_key(project.keys / WATERMARK_KEY_FILE)),
+        people=people,
     )
 
 

@@ -11,7 +11,7 @@ import base64
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from db.errors import ConfigError, RefusedError
 from db.events import list_events, record_event
 from db.files import hidden_folder, new_folder, path_of, place_text
 from db.project import Project
-from governance.credentials.engine import read_store
+from governance.credentials.engine import Ingredient, read_store
 from governance.credentials.store import assertion_data
 from governance.errors import NoManifest, VerificationError
 from governance.manifests.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE
@@ -39,13 +39,15 @@ from governance.verification.verify import verify_file
 from ingest.digests import file_digest
 from training.generation.drawing import DrawnClip
 from training.generation.generator import Generator
+from training.generation.permission import permission_for
 from training.generation.release import record_released, release_clip
-from training.generation.request import ClipRequest, state_clip
+from training.generation.request import ClipRequest, SourceUse, state_clip
+from training.generation.source import Source, signed_source
 from training.quality.effort import compute_from_json
-from training.screening.result import ScreenResult
+from training.screening.result import ScreenOutcome, ScreenResult
 from training.screening.statement import screen_from_json, screen_statement
 
-CLIP_NAME, REQUEST_NAME = "clip.mp4", "request.json"
+CLIP_NAME, REQUEST_NAME, SOURCE_NAME = "clip.mp4", "request.json", "source.mp4"
 FORMAT = "cleartitle.held-clip/1"
 
 
@@ -71,7 +73,7 @@ class HeldClip:
     @property
     def request(self) -> ClipRequest:
         """What was asked for."""
-        return ClipRequest(**self.document["request"])
+        return ClipRequest.from_json(self.document["request"])
 
     @property
     def model_name(self) -> str:
@@ -91,22 +93,25 @@ def hold_clip(
     drawn: DrawnClip,
     screened: ScreenResult,
     destination: Path,
-    *,
-    why: str,
+    doubts: Sequence[str] = (),
+    source: Source | None = None,
 ) -> HeldClip:
-    """Lay the clip aside for a person, who is told `why`.
+    """Lay the clip aside for a person.
+
+    `doubts` are what a person must judge besides what the screen found, a sentence each. A signed `source` is laid
+    beside the clip, to be its ingredient.
 
     Raises `RefusedError` if a clip of that name waits already: it may be the one that somebody is looking at.
     """
-    name = request.file_name.removesuffix(".mp4")
+    name, reason = request.file_name.removesuffix(".mp4"), _reason(doubts, screened)
     document = {
         "format": FORMAT,
         "model": statement.model_name,
-        "request": dataclasses.asdict(request),
+        "request": request.as_json(),
         "clip_urn": statement.clip_urn,
         "mark_id": None if drawn.watermark is None else drawn.watermark.mark_id,
         "thumbnail": base64.b64encode(drawn.thumbnail_jpeg).decode(),
-        "reason": why,
+        "reason": reason,
         "screen": screened.as_json(),
         "screen_statement": dataclasses.asdict(screen_statement(screened)),
         "compute": drawn.compute.as_json(),
@@ -114,10 +119,12 @@ def hold_clip(
         "held_at": rfc3339(utc_now()),
     }
     folder = held_folder(project) / name
-    payload = {"reason": why, "outcome": screened.outcome.value, "document_sha256": digest_of(document)}
+    payload = {"reason": reason, "outcome": screened.outcome.value, "document_sha256": digest_of(document)}
     try:
         with new_folder(folder) as staged:
             shutil.copyfile(drawn.path, staged / CLIP_NAME)
+            if source is not None and source.is_signed:
+                shutil.copyfile(source.path, staged / SOURCE_NAME)
             (staged / REQUEST_NAME).write_bytes(canonical_json(document))
             # On record before it is there: what is not on record is never signed.
             with project.session() as session:
@@ -127,6 +134,12 @@ def hold_clip(
             f"another clip called {name} is held", hint="settle it first: cleartitle outputs list"
         ) from exc
     return _read(folder)
+
+
+def _reason(doubts: Sequence[str], screened: ScreenResult) -> str:
+    """Say why a clip is held: every doubt, and what the screen found if that is one."""
+    is_doubt = screened.outcome is not ScreenOutcome.PASSED
+    return ". ".join((*doubts, screened.sentence()) if is_doubt else doubts)
 
 
 def _within(project: Project, destination: Path) -> Path:
@@ -191,6 +204,7 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
 
     Raises as `training.generation.publish.publish_clip` does; the clip then stays held.
     """
+    permission_for(generator, held.request.prompt)
     statement = dataclasses.replace(
         state_clip(generator, held.request),
         clip_urn=str(held.document["clip_urn"]),
@@ -213,8 +227,16 @@ def _release(project: Project, generator: Generator, statement: ClipStatement, h
         plain = hidden / "plain.mp4"
         shutil.copyfile(held.clip, plain)
         _require_unchanged(project, held, plain)
-        compute = compute_from_json(held.document["compute"])
-        release_clip(project, generator, statement, plain, held.document["screen"], compute, held.destination)
+        release_clip(
+            project,
+            generator,
+            statement,
+            plain,
+            held.document["screen"],
+            compute_from_json(held.document["compute"]),
+            held.destination,
+            ingredients=_source_ingredients(generator, held),
+        )
 
 
 def _require_unchanged(project: Project, held: HeldClip, clip: Path) -> None:
@@ -245,6 +267,17 @@ def _take_up(project: Project, generator: Generator, statement: ClipStatement, d
     if assertion_data(store.active, CLIP_LABEL)["clipUrn"] != statement.clip_urn:  # type: ignore[index]
         raise refusal
     record_released(project, generator, statement, store, destination)
+
+
+def _source_ingredients(generator: Generator, held: HeldClip) -> tuple[Ingredient, ...]:
+    """Return the signed source of a held clip, checked again."""
+    source = held.folder / SOURCE_NAME
+    request = held.request
+    if request.source_use in {None, SourceUse.FIRST_FRAME}:
+        return ()
+    if not source.is_file() or file_digest(source).sha256 != request.source_sha256:
+        raise RefusedError(f"{source}: is not the clip that {held.name} was made from")
+    return (signed_source(source, generator),)
 
 
 def turn_down(project: Project, held: HeldClip, reason: str) -> None:

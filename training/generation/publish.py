@@ -1,5 +1,7 @@
 """Publishing: generated clips, each screened, signed, verified, and put on record, or not there at all.
 
+0. The prompt is read for what the grants of the model forbid (`training.generation.permission`): nothing is drawn that
+   asks for it, and where a person must judge, the clip is held whatever the screen says.
 1. The clip is drawn, marked and encoded in a hidden folder (`training.generation.drawing`).
 2. It is screened: what shows training or reference footage again is refused; what may do so, or cannot be compared, is
    held for a person (`training.generation.holding`).
@@ -16,7 +18,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from db.errors import RefusedError
+from db.errors import ConfigError, RefusedError
 from db.files import hidden_folder
 from db.project import Project
 from governance.credentials.engine import read_store
@@ -29,8 +31,10 @@ from governance.version import VERSION
 from training.generation.drawing import DrawnClip, draw
 from training.generation.generator import Generator
 from training.generation.holding import HeldClip, held_already, hold_clip
+from training.generation.permission import Permission, permission_for, shows_protected_scene
 from training.generation.release import record_released, release_clip
 from training.generation.request import ClipRequest, requested, state_clip
+from training.generation.source import Source
 from training.screening.judgement import held_instead
 from training.screening.statement import may_be_signed, screen_statement
 
@@ -48,46 +52,71 @@ class PublishedClip:
     """Words of the prompt that the model never met; they were ignored."""
     is_new: bool
     """False: the very clip that was asked for was there already."""
+    not_examined: tuple[str, ...]
+    """Constraints of grants that the prompt keeps and that nobody looked for in the pictures, a sentence each."""
 
 
 def publish_clip(
-    project: Project, generator: Generator, request: ClipRequest, *, folder: Path
+    project: Project,
+    generator: Generator,
+    request: ClipRequest,
+    *,
+    folder: Path,
+    source: Source | None = None,
 ) -> PublishedClip | HeldClip:
     """Make one clip. The same model and request give the same pictures.
 
-    Raises `RefusedError` if the clip shows footage again or another file of that name is there already, `SigningError`
-    or `VerificationError` if it cannot be signed or does not verify.
+    `source` is what the request names by digest, opened.
+
+    Raises `PromptRefused` if a grant forbids what the prompt asks for, `RefusedError` if the clip shows footage again
+    or another file of that name is there already, `SigningError` or `VerificationError` if it cannot be signed or does
+    not verify.
     """
+    permission = permission_for(generator, request.prompt)  # 0
+    if request.source_sha256 != (None if source is None else source.sha256):
+        raise ConfigError("the source that was opened is not the one that the request names")
+    doubts = (*permission.doubts, *(() if source is None or source.doubt is None else (source.doubt,)))
     destination = folder / request.file_name
     statement = state_clip(generator, request)
     if destination.exists():
         urn = _take_up(project, generator, statement, destination)
-        return _published(generator, request, destination, urn, is_new=False)
+        return _published(generator, request, permission, destination, urn, is_new=False)
     held = held_already(project, generator.record.name, request)
     if held is not None:
         return held
     destination.parent.mkdir(parents=True, exist_ok=True)
     with hidden_folder(destination.parent) as hidden:
-        drawn = draw(generator, request, statement, hidden / "plain.mp4")  # 1
+        drawn = draw(generator, request, statement, hidden / "plain.mp4", source)  # 1
         screened = generator.screen.screen_clip(drawn.path, hidden / "screened", name=destination.name)  # 2
-        if project.settings.training_replicas == "hold":
+        if project.settings.training_replicas == "hold" and not shows_protected_scene(generator, screened):
             screened = held_instead(screened)
         statement = _completed(statement, drawn)
-        if not may_be_signed(screened):
-            return hold_clip(
-                project, request, statement, drawn, screened, destination, why=screened.sentence()
-            )
         if project.settings.approval == "always":
-            return hold_clip(project, request, statement, drawn, screened, destination, why=_ALL_ARE_HELD)
+            doubts = (*doubts, _ALL_ARE_HELD)
+        if not may_be_signed(screened) or doubts:
+            return hold_clip(project, request, statement, drawn, screened, destination, doubts, source)
         statement = dataclasses.replace(statement, screen=screen_statement(screened))
         release_clip(
-            project, generator, statement, drawn.path, screened.as_json(), drawn.compute, destination
+            project,
+            generator,
+            statement,
+            drawn.path,
+            screened.as_json(),
+            drawn.compute,
+            destination,
+            ingredients=() if source is None else source.ingredients,
         )
-    return _published(generator, request, destination, statement.clip_urn, is_new=True)
+    return _published(generator, request, permission, destination, statement.clip_urn, is_new=True)
 
 
 def _published(
-    generator: Generator, request: ClipRequest, path: Path, urn: str, *, is_new: bool
+    generator: Generator,
+    request: ClipRequest,
+    permission: Permission,
+    path: Path,
+    urn: str,
+    *,
+    is_new: bool,
 ) -> PublishedClip:
     return PublishedClip(
         path=path,
@@ -95,6 +124,7 @@ def _published(
         request=request,
         unknown_words=tuple(generator.trained.vocabulary.unknown_words(request.prompt)),
         is_new=is_new,
+        not_examined=permission.not_examined,
     )
 
 

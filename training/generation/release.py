@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from db.errors import Error, RefusedError
 from db.files import path_text, place_new
 from db.project import Project
 from governance.credentials.embedded_store import extract_store
-from governance.credentials.engine import sign_embedded
+from governance.credentials.engine import Ingredient, sign_embedded
 from governance.credentials.store import ManifestStore, assertion_data
 from governance.errors import VerificationError
 from governance.manifests.manifest import CLIP_MEDIA_TYPE, clip_manifest, clip_resources
@@ -45,15 +45,18 @@ def release_clip(
     screen: Mapping[str, Any],
     compute: ComputeRecord,
     destination: Path,
+    *,
+    ingredients: Sequence[Ingredient] = (),
 ) -> None:
     """Sign the clip at `plain` and put it at `destination`, on record. On any failure nothing is left.
 
-    `screen` is what the replication screen found, as the record keeps it.
+    `screen` is what the replication screen found, as the record keeps it; `ingredients` are what is signed into it
+    besides the model.
     Raises `SigningError` or `VerificationError` if it cannot be signed or does not verify, `RefusedError` if another
     file took the name meanwhile.
     """
     signed = plain.with_name("signed.mp4")
-    store = _sign(generator, statement, plain, signed)  # 1
+    store = _sign(generator, statement, plain, signed, ingredients)  # 1
     verdict = verify_file(signed, generator.trust)  # 2
     if verdict.outcome is not VerdictOutcome.PASS:
         reasons = "; ".join(f"{failure.code}: {failure.reason}" for failure in verdict.failures)
@@ -99,7 +102,13 @@ def record_released(
         add_credential(session, output_id, statement.clip_urn, credential)
 
 
-def _sign(generator: Generator, statement: ClipStatement, plain: Path, signed: Path) -> ManifestStore:
+def _sign(
+    generator: Generator,
+    statement: ClipStatement,
+    plain: Path,
+    signed: Path,
+    ingredients: Sequence[Ingredient],
+) -> ManifestStore:
     return sign_embedded(
         clip_manifest(statement, generator_version=VERSION),
         plain,
@@ -107,7 +116,7 @@ def _sign(generator: Generator, statement: ClipStatement, plain: Path, signed: P
         media_type=CLIP_MEDIA_TYPE,
         identity=generator.identity,
         trust=generator.trust,
-        ingredients=(generator.ingredient,),
+        ingredients=(generator.ingredient, *ingredients),
         resources=clip_resources(statement),
     )
 

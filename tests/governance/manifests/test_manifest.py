@@ -16,6 +16,7 @@ from governance.conformance.reading import read_crjson
 from governance.conformance.rubric import CONFORMANCE, INTEGRITY, read_signals
 from governance.manifests import manifest as m
 from governance.manifests.statements import (
+    ClipStatement,
     ComparedCollection,
     ComponentStatement,
     ComponentStatus,
@@ -23,6 +24,7 @@ from governance.manifests.statements import (
     LicenseShare,
     PromptStatement,
     SnapshotReference,
+    SourceStatement,
     WatermarkStatement,
 )
 from governance.signing.editing import publish_signed, redact
@@ -376,3 +378,41 @@ def test_a_held_clip_is_stated_only_if_a_person_let_it_through() -> None:
     data = m.clip_manifest(statement, generator_version=VERSION)["assertions"]
     (screen,) = (entry["data"] for entry in data if entry["label"] == m.SCREEN_LABEL)
     assert (screen["outcome"], screen["highestProbability"]) == ("held", 0.4)
+
+
+def test_a_clip_says_what_it_was_made_from_and_nothing_that_was_not_asked_for() -> None:
+    plain = created_parameters(clip_statement(ROOT))
+    assert not {key for key in plain if "source" in key or "loop" in key or "strength" in key}
+    source = SourceStatement(
+        use="varied", sha256="d" * 64, media_type="video/mp4", strength_percent=30, has_manifest=True
+    )
+    said = created_parameters(clip_statement(ROOT, source=source))
+    assert said["ingredientIds"] == ["model", "source"]
+    assert said["org.cleartitle.source-sha256"] == "d" * 64
+    assert said["org.cleartitle.strength-percent"] == 30
+    assert created_parameters(clip_statement(ROOT, is_loop=True))["org.cleartitle.loop"] is True
+
+
+def test_a_source_without_a_manifest_is_an_input_by_digest() -> None:
+    source = SourceStatement(use="first-frame", sha256="d" * 64, media_type="image/png")
+    definition = m.clip_manifest(clip_statement(ROOT, source=source), generator_version=VERSION)
+    (ingredient,) = definition["ingredients"]
+    assert (ingredient["relationship"], ingredient["label"]) == ("inputTo", m.SOURCE_INGREDIENT)
+    assert ingredient["instance_id"] == f"urn:sha256:{'d' * 64}"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sha256": "x"}, {"use": "First Frame"}, {"media_type": "png"}, {"strength_percent": 0}]
+)
+def test_a_malformed_source_is_refused(changes: dict[str, Any]) -> None:
+    facts: dict[str, Any] = {"use": "varied", "sha256": "d" * 64, "media_type": "video/mp4"}
+    with pytest.raises(ValueError, match="expected"):
+        SourceStatement(**facts | changes)
+
+
+def created_parameters(statement: ClipStatement) -> dict[str, Any]:
+    """The parameters of the first action."""
+    data = m.clip_manifest(statement, generator_version=VERSION)["assertions"]
+    (actions,) = (entry["data"] for entry in data if entry["label"] == m.ACTIONS_LABEL)
+    parameters: dict[str, Any] = actions["actions"][0]["parameters"]
+    return parameters

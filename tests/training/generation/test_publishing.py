@@ -337,3 +337,42 @@ def test_the_commands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(refused.exception, AnsweredNo)  # type: ignore[attr-defined]
     assert refused.stdout.count("refused. seconds 0.0 to 2.0") == 2  # type: ignore[attr-defined]
     assert issubclass(ReplicationRefused, RefusedError)
+
+
+def test_a_table_of_prompts_is_checked_whole_and_goes_on_where_it_stopped(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened_screens: list[SayingScreen] = []
+
+    def screen(_project: object, _snapshot: object) -> SayingScreen:
+        opened_screens.append(SayingScreen(ScreenOutcome.PASSED))
+        return opened_screens[-1]
+
+    monkeypatch.setattr(
+        "training.generation.generator.open_generator.__kwdefaults__", {"open_screener": screen}
+    )
+
+    def run(text: str) -> object:
+        table = tmp_path / "prompts.csv"
+        table.write_text(f"prompt,seed\n{text}", encoding="utf-8")
+        options = ["--model", "model", "--prompts", str(table), "--size", "64", "--json"]
+        return CliRunner().invoke(generate_commands.generate, [*options, "--project", str(project.root)])
+
+    broken = run("the sea,0\n,1\n")
+    assert isinstance(broken.exception, ConfigError)  # type: ignore[attr-defined]
+    assert not opened_screens, "the model is not even opened"
+    first = run("the sea,0\n")
+    assert first.exit_code == 0, first  # type: ignore[attr-defined]
+    both = run("the sea,0\na hill,5\n")
+    lines = [json.loads(line) for line in both.stdout.splitlines()]  # type: ignore[attr-defined]
+    assert [(line["row"], line["seed"], line["is_new"]) for line in lines] == [(2, 0, False), (3, 5, True)]
+    assert [screen.num_screened for screen in opened_screens] == [1, 1], "one model, and what is there stays"
+
+
+@pytest.mark.parametrize("options", [[], ["--prompt", "the sea", "--prompts", "-"], ["--prompt", " "]])
+def test_without_a_prompt_it_says_what_to_give(project: Project, options: list[str]) -> None:
+    made = CliRunner().invoke(
+        generate_commands.generate, ["--model", "model", *options, "--project", str(project.root)]
+    )
+    assert isinstance(made.exception, ConfigError)
+    assert made.exception.hint
