@@ -33,7 +33,7 @@ _FLOP_METHOD = (
 _LEFT_OUT = (
     "operations: elementwise work, the optimiser, fitting the tokenizer, decoding footage, drawing samples",
     "CPU time: other processes",
-    "GPU time: the time for which the run held a GPU, busy or not",
+    "GPU time: how busy the GPU was; counted is the time for which the run held it",
     "what a killed process spent after it last saved the run",
 )
 
