@@ -48,6 +48,7 @@ def draw(generator: Generator, request: ClipRequest, statement: ClipStatement, p
             request.seed,
             num_steps=statement.num_steps,
             guidance=config.guidance,
+            temperature=config.temperature,
         )
     write_clip(
         path,

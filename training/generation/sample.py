@@ -24,9 +24,11 @@ def draw_clip(
     *,
     num_steps: int,
     guidance: float,
+    temperature: float,
 ) -> Tensor:
     """Draw one clip for `prompt` as uint8 RGB TCHW on the CPU.
 
+    The noise that a clip begins with is scaled by `temperature`: below 1, variety is traded for cleaner pictures.
     Words that no training caption held are left out (`vocabulary.unknown_words` names them); a prompt without
     a known word is drawn as if it were empty. Bit-identical on one kind of CPU; close, not equal, across
     devices.
@@ -41,7 +43,11 @@ def draw_clip(
     )
     words_1L = torch.tensor([vocabulary.encode(prompt, len(model.word_position_LD))])
     tokens_1NK = sample_tokens(
-        model, noise_1NK.to(device), words_1L.to(device), num_steps=num_steps, guidance=guidance
+        model,
+        temperature * noise_1NK.to(device),
+        words_1L.to(device),
+        num_steps=num_steps,
+        guidance=guidance,
     )
     return tokenizer.decode(tokens_1NK[0])
 
@@ -55,6 +61,7 @@ def draw_clips(
     *,
     num_steps: int,
     guidance: float,
+    temperature: float,
 ) -> Tensor:
     """Draw one clip per prompt as uint8 RGB BTCHW; prompt i uses `seed + i` and can be drawn again alone.
 
@@ -65,7 +72,14 @@ def draw_clips(
     return torch.stack(
         [
             draw_clip(
-                model, tokenizer, vocabulary, prompt, seed + number, num_steps=num_steps, guidance=guidance
+                model,
+                tokenizer,
+                vocabulary,
+                prompt,
+                seed + number,
+                num_steps=num_steps,
+                guidance=guidance,
+                temperature=temperature,
             )
             for number, prompt in enumerate(prompts)
         ]
