@@ -23,7 +23,8 @@ from training.errors import TrainingConfigError
 PRESETS: dict[str, dict[str, int | float]] = {
     # The defaults below: what one core learns in two to three minutes. 1.3 M parameters, 16 tokens.
     "cpu": {},
-    # A quarter of the pixels in half the frames, for first looks: shape stays at .41. 1.3 M parameters, 8 tokens, a ninth of the work.
+    # A quarter of the pixels in half the frames and a ninth of the work, for first looks: 41 % of the shapes come out
+    # right, colour and direction do. 1.3 M parameters, 8 tokens.
     "toy": {
         "num_frames": 8,
         "height": 32,
