@@ -28,7 +28,7 @@ demo: $(STAMP) ## Run the whole chain on real footage, in cleartitle-demo/
 
 .PHONY: test
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, types and import directions

@@ -85,6 +85,7 @@ def _drawer(trained: TrainedModel, prompt: str, seed: int, varied: VariedClip | 
             seed,
             num_steps=config.sampling_steps,
             guidance=config.guidance,
+            temperature=config.temperature,
             segment=number,
             known_CHW=known_CHW,
             varied=varied,

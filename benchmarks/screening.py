@@ -240,6 +240,7 @@ def memorised_clips(project: Project, folder: Path) -> list[Made]:
             number,
             num_steps=trained.config.sampling_steps,
             guidance=trained.config.guidance,
+            temperature=trained.config.temperature,
         )
         path = folder / f"memorised-{number}.mp4"
         write_clip(path, frames_TCHW, frame_rate=_RATE, height=_SIZE, width=_SIZE)

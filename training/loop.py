@@ -35,7 +35,7 @@ from training.weights import TrainedModel, save_weights
 
 __all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
 
-# A clip's tokens take 6 KiB with the default configuration.
+# A clip's tokens take 12 KiB with the default configuration.
 _TOKEN_MEMORY_CLIPS = 4096
 _MAX_GRADIENT_NORM = 1.0
 _NUM_SHEET_ROWS = 8
@@ -183,6 +183,7 @@ def _batch_loss(run: TrainingRun, samples: list[TokenisedClip]) -> Tensor:
         words_BL.to(run.device),
         time_B=time_B.to(run.device),
         noise_BNK=noise_BNK.to(run.device),
+        variance_K=run.tokenizer.variances,
     )
 
 
@@ -245,5 +246,6 @@ def _draw_samples(path: Path, run: TrainingRun) -> None:
         run.config.seed,
         num_steps=run.config.sampling_steps,
         guidance=run.config.guidance,
+        temperature=run.config.temperature,
     )
     draw_contact_sheet(path, prompts, samples_BTCHW)

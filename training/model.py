@@ -4,6 +4,12 @@ After Peebles and Xie 2023, "Scalable Diffusion Models with Transformers" (DiT, 
 captions enter twice, as extra keys and values of every attention and, averaged, beside the time in the
 modulation.
 
+The transformer predicts only what the spectrum of the footage does not say. If tokens were independent Gaussians of
+their known variances, the best velocity would be a closed formula; the transformer adds the rest, in units of the
+deviation that is left, and reads its input at unit power (the preconditioning of Karras et al. 2022, arXiv 2206.00364,
+section 5, for each component and for the straight path). Noise has as many dimensions as the tokens, and need not pass
+through the transformer's fewer features.
+
 Shapes: B clips, N video tokens of a clip, K values of a token, L words of a caption, D features
 (`model_width`), A attention heads. Time t runs from 0 (noise) to 1 (footage).
 """
@@ -17,9 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.config import TrainingConfig
+from training.flow import path_power
 from training.vocabulary import PADDING_ID
 
-ARCHITECTURE = "cleartitle-video-dit/1"
+ARCHITECTURE = "cleartitle-video-dit/2"
 """Name of this architecture, stored with weights; changes whenever old weights would mean something else."""
 
 _MLP_RATIO = 4
@@ -31,11 +38,15 @@ class VideoDiT(nn.Module):
     Parameters are not initialised by the constructor but by `initialise`, from an explicit generator.
     """
 
+    variance_K: Tensor
+    """Of the values of a token over the footage, from the tokenizer; not trained."""
+
     def __init__(self, config: TrainingConfig, *, num_components: int, num_ids: int) -> None:
         super().__init__()
         width = config.model_width
         self.num_components = num_components
         self.num_tokens = math.prod(config.token_grid)
+        self.register_buffer("variance_K", torch.empty(num_components))
         self.embed_tokens = nn.Linear(num_components, width)
         self.token_position_ND = nn.Parameter(torch.empty(self.num_tokens, width))
         self.embed_words = nn.Embedding(num_ids, width)
@@ -54,19 +65,23 @@ class VideoDiT(nn.Module):
         pooled_BD = text_BLD.sum(dim=1) / weight_BL1.sum(dim=1).clamp_min(1.0).sqrt()
         time_BD = self.embed_time(time_features(time_B, self.token_position_ND.shape[1]))
         condition_BD = functional.silu(time_BD + pooled_BD)
-        hidden_BND = self.embed_tokens(tokens_BNK) + self.token_position_ND
+        time_B11 = time_B[:, None, None]
+        power_B1K = path_power(time_B, self.variance_K)
+        hidden_BND = self.embed_tokens(tokens_BNK * power_B1K.rsqrt()) + self.token_position_ND
         # Video tokens may look at every video token and at the words that are there.
         is_visible_BS = torch.cat([is_word_BL.new_ones(len(tokens_BNK), self.num_tokens), is_word_BL], dim=1)
         for block in self.blocks:
             hidden_BND = block(hidden_BND, text_BLD, condition_BD, is_visible_BS[:, None, None, :])
         shift_BD, scale_BD = self.modulate_output(condition_BD).chunk(2, dim=-1)
-        output: Tensor = self.predict(_modulated(hidden_BND, shift_BD, scale_BD))
-        return output
+        rest_BNK = self.predict(_modulated(hidden_BND, shift_BD, scale_BD))
+        expected_BNK = (time_B11 * self.variance_K - (1.0 - time_B11)) / power_B1K * tokens_BNK
+        velocity: Tensor = expected_BNK + (self.variance_K / power_B1K).sqrt() * rest_BNK
+        return velocity
 
-    def initialise(self, generator: torch.Generator) -> None:
-        """Fill every parameter from `generator` (on the CPU), the same on every device.
+    def initialise(self, generator: torch.Generator, variance_K: Tensor) -> None:
+        """Fill every parameter from `generator` (on the CPU), the same on every device, and set the variances.
 
-        Modulation and output start at zero (adaLN-Zero), so that the first prediction is zero everywhere. Places
+        Modulation and output start at zero (adaLN-Zero), so that the first prediction is that of the spectrum. Places
         and words start with unit variance: from the customary 0.02, a run of a minute does not learn to tell them
         apart (4 of 16 captions drew their own scene; with 1.0, 15 of 16, on 125 clips of 48 sources).
         """
@@ -80,6 +95,7 @@ class VideoDiT(nn.Module):
                 value.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
             with torch.no_grad():
                 parameter.copy_(value)
+        self.variance_K.copy_(variance_K)
 
 
 class Block(nn.Module):

@@ -154,7 +154,7 @@ def _begin(
     model = build_model(
         config, num_components=tokenizer.num_components, num_ids=vocabulary.num_ids, device=device
     )
-    model.initialise(generator_for(seed, "weights", 0))
+    model.initialise(generator_for(seed, "weights", 0), tokenizer.variances)
     return TrainingRun(
         clips=clips,
         folder=folder,

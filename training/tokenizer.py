@@ -46,6 +46,12 @@ class PcaTokenizer:
         return self.basis_KP.shape[0]
 
     @property
+    def variances(self) -> Tensor:
+        """Variances K of a token's values over the footage, of mean 1. They follow from the scales, see `_scales`."""
+        square_K = self.scale_K.square()
+        return square_K / square_K.mean()
+
+    @property
     def num_tokens(self) -> int:
         """Tokens of a clip."""
         grid = [size // patch for size, patch in zip(self.clip_shape, self.patch_shape, strict=True)]

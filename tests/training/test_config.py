@@ -13,7 +13,7 @@ from training.errors import TrainingConfigError
 
 def test_default_is_the_cpu_preset() -> None:
     assert config_from_mapping({}) == TrainingConfig()
-    assert TrainingConfig().token_grid == (1, 4, 4)
+    assert TrainingConfig().token_grid == (16, 1, 1)
 
 
 def test_a_file_replaces_values_of_its_preset(tmp_path: Path) -> None:
@@ -43,6 +43,7 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path) -> None:
         ({"learning_rate": 0.0}, "learning_rate is 0.0: expected above 0"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"caption_dropout": 1.5}, "caption_dropout is 1.5: expected 0 to 1"),
+        ({"temperature": -0.1}, "temperature is -0.1: expected at least 0"),
         ({"patch_height": 7}, "patch_height is 7: expected a divisor of height 64"),
         ({"model_width": 100, "num_heads": 3}, "model_width is 100: expected a multiple of 6"),
         ({"seed": 2**60}, "seed is"),

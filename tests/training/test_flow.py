@@ -12,11 +12,11 @@ GOAL = torch.tensor([[[2.0, -1.0]]])
 WORDS = torch.tensor([[1]])
 
 
-def test_times_lie_inside_the_unit_interval_around_a_half() -> None:
+def test_times_lie_inside_the_unit_interval_and_rather_in_the_noise() -> None:
     times = draw_times(4000, generator_for("seed", "times", 0))
     assert 0.0 < float(times.min()) < 0.1
     assert 0.9 < float(times.max()) < 1.0
-    assert abs(float(times.mean()) - 0.5) < 0.02
+    assert abs(float(times.logit().mean()) + 0.4) < 0.05
 
 
 def test_the_true_velocity_has_no_loss() -> None:
@@ -28,8 +28,24 @@ def test_the_true_velocity_has_no_loss() -> None:
         return footage - (noisy - time[:, None, None] * footage) / (1 - time[:, None, None])
 
     time = torch.tensor([0.2, 0.5, 0.8])
-    loss = flow_loss(true_velocity, footage, WORDS.expand(3, 1), time_B=time, noise_BNK=noise)
+    loss = flow_loss(
+        true_velocity, footage, WORDS.expand(3, 1), time_B=time, noise_BNK=noise, variance_K=torch.ones(2)
+    )
     assert float(loss) < 1e-10
+
+
+def test_the_same_error_costs_more_in_a_faint_component() -> None:
+    def wrong_in(component: int) -> float:
+        def velocity(noisy: Tensor, time: Tensor, words: Tensor) -> Tensor:
+            return torch.eye(2)[component].expand_as(noisy)
+
+        nothing = torch.zeros(1, 1, 2)
+        time, variances = torch.tensor([0.2]), torch.tensor([1.8, 0.2])
+        return float(
+            flow_loss(velocity, nothing, WORDS, time_B=time, noise_BNK=nothing, variance_K=variances)
+        )
+
+    assert 1.5 * wrong_in(0) < wrong_in(1) < 9.0 * wrong_in(0)
 
 
 def test_straight_velocity_leads_from_noise_to_footage() -> None:

@@ -148,7 +148,7 @@ def test_another_snapshot_cannot_resume_the_run(footage: Footage, snapshot: Snap
 
 def test_another_configuration_cannot_resume_the_run(snapshot: Snapshot, tmp_path: Path) -> None:
     _stopped_after(snapshot, tmp_path, 1)
-    with pytest.raises(CheckpointError, match=r"learning_rate is 0\.003, expected 0\.1"):
+    with pytest.raises(CheckpointError, match=r"learning_rate is 0\.0025, expected 0\.1"):
         _prepared(snapshot, tmp_path, dataclasses.replace(TINY, learning_rate=0.1))
 
 

@@ -10,11 +10,12 @@ from training.randomness import generator_for
 
 WORDS = torch.tensor([[1, 2, 0, 0], [0, 0, 0, 0]])
 TIMES = torch.tensor([0.1, 0.9])
+VARIANCES = torch.tensor([3.0, 1.5, 0.7, 0.5, 0.2, 0.1])
 
 
 def _model() -> VideoDiT:
     model = build_model(TINY, num_components=6, num_ids=5, device="cpu")
-    model.initialise(generator_for("seed", "weights", 0))
+    model.initialise(generator_for("seed", "weights", 0), VARIANCES)
     return model
 
 
@@ -32,10 +33,25 @@ def _tokens() -> torch.Tensor:
     return torch.randn(2, 4, 6, generator=generator_for("seed", "tokens", 0))
 
 
-def test_a_fresh_model_predicts_zero_for_every_token() -> None:
+def test_a_fresh_model_predicts_the_velocity_of_gaussians_with_the_variances_of_the_footage() -> None:
+    """Least squares over drawn pairs of noise and footage finds the same factor for every component."""
+    generator = generator_for("seed", "pairs", 0)
+    noise = torch.randn(50_000, 6, generator=generator)
+    footage = torch.randn(50_000, 6, generator=generator) * VARIANCES.sqrt()
     output = _model()(_tokens(), TIMES, WORDS)
-    assert output.shape == (2, 4, 6)
-    assert not output.any()
+    for number, time in enumerate(TIMES):
+        noisy = (1 - time) * noise + time * footage
+        factor = ((footage - noise) * noisy).mean(dim=0) / noisy.square().mean(dim=0)
+        assert torch.allclose(output[number], factor * _tokens()[number], atol=0.1)
+
+
+def test_noise_of_more_dimensions_than_the_model_has_features_is_told_from_footage() -> None:
+    """Footage without variance is its mean, so that the velocity is known whatever was learned."""
+    model = build_model(TINY, num_components=40, num_ids=5, device="cpu")
+    model.initialise(generator_for("seed", "weights", 0), torch.full((40,), 1e-12))
+    noise = torch.randn(2, 4, 40, generator=generator_for("seed", "noise", 0))
+    noisy = (1 - TIMES[:, None, None]) * noise
+    assert torch.allclose(model(noisy, TIMES, WORDS), -noise, atol=1e-4)
 
 
 def test_initial_weights_follow_the_generator_and_leave_global_randomness_alone() -> None:

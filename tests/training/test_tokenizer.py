@@ -68,6 +68,13 @@ def test_tokens_have_unit_power_over_the_footage() -> None:
     assert abs(float(power) - 1.0) < 0.05
 
 
+def test_the_variances_of_tokens_are_known_without_footage() -> None:
+    clips = _clips(200, rank=4)
+    tokenizer = _fit(clips, 3)
+    tokens = torch.cat([tokenizer.encode(clip) for clip in clips])
+    assert torch.allclose(tokens.var(dim=0), tokenizer.variances, rtol=0.02)
+
+
 def test_footage_of_few_directions_keeps_few_components() -> None:
     # Two directions of mixture (the weights sum to one), and rounding to whole pixel values.
     generous = _fit(_clips(1, rank=1) + _clips(1, rank=2), 96)

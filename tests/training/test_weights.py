@@ -29,7 +29,14 @@ def trained(snapshot: Snapshot, tmp_path: Path) -> TrainedModel:
 
 def _draw(trained: TrainedModel, prompt: str, seed: int) -> torch.Tensor:
     return draw_clip(
-        trained.model, trained.tokenizer, trained.vocabulary, prompt, seed, num_steps=2, guidance=2.0
+        trained.model,
+        trained.tokenizer,
+        trained.vocabulary,
+        prompt,
+        seed,
+        num_steps=2,
+        guidance=2.0,
+        temperature=1.0,
     )
 
 
@@ -69,7 +76,7 @@ def test_one_changed_byte_of_weights_is_refused(trained: TrainedModel, tmp_path:
 def test_weights_of_another_architecture_are_refused(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_weights(path, trained)
-    with pytest.raises(CheckpointError, match="architecture 'other/1', expected 'cleartitle-video-dit/1'"):
+    with pytest.raises(CheckpointError, match="architecture 'other/1', expected 'cleartitle-video-dit/2'"):
         load_weights(_rewritten(path, architecture="other/1"), device="cpu")
 
 
@@ -113,7 +120,32 @@ def test_seed_and_prompt_decide_the_clip(trained: TrainedModel) -> None:
 def test_each_of_several_clips_can_be_drawn_alone(trained: TrainedModel) -> None:
     prompts = ["discs over sand", "discs over sand", ""]
     clips = draw_clips(
-        trained.model, trained.tokenizer, trained.vocabulary, prompts, 7, num_steps=2, guidance=2.0
+        trained.model,
+        trained.tokenizer,
+        trained.vocabulary,
+        prompts,
+        7,
+        num_steps=2,
+        guidance=2.0,
+        temperature=1.0,
     )
     for number, prompt in enumerate(prompts):
         assert torch.equal(clips[number], _draw(trained, prompt, 7 + number))
+
+
+def test_temperature_scales_the_noise_that_a_clip_is_drawn_from(trained: TrainedModel) -> None:
+    def drawn(seed: int, temperature: float) -> torch.Tensor:
+        return draw_clip(
+            trained.model,
+            trained.tokenizer,
+            trained.vocabulary,
+            "discs",
+            seed,
+            num_steps=2,
+            guidance=2.0,
+            temperature=temperature,
+        )
+
+    assert torch.equal(drawn(1, 0.0), drawn(2, 0.0))
+    assert not torch.equal(drawn(1, 1.0), drawn(2, 1.0))
+    assert not torch.equal(drawn(1, 0.5), drawn(1, 1.0))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--held-out",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="File or folder of footage the model was not trained on; may be repeated.",
+    help="File or folder that it was not trained on, instead of what its snapshot holds out; may be repeated.",
 )
 @click.option(
     "--count",

@@ -18,7 +18,7 @@ from governance.snapshots.snapshot import Snapshot, open_snapshot
 from ingest.compute import choose_compute
 from ingest.encoders import Encoder
 from training.copying.distances import Distances, distances_of, drawn_frames, retold_frames
-from training.copying.held_out import HeldOutSpan, held_out_spans, read_span
+from training.copying.held_out import HeldOutSpan, held_out_spans, own_spans, read_span
 from training.copying.record import record_test
 from training.copying.statistic import CopyingStatistic, compare_distances
 from training.licensed_run import WEIGHTS_NAME, model_folder
@@ -58,12 +58,18 @@ def run_copying_test(
 ) -> CopyingTest:
     """Draw `num_clips` clips of captions of the snapshot, compare them, and put the outcome on record.
 
+    Without `held_out` footage, what the snapshot itself holds out is compared with.
+
     Raises `ConfigError` for an unknown model or held-out footage that cannot be used, `SnapshotError` or
     `CheckpointError` if snapshot or weights do not hold, `MediaError` for held-out footage that cannot be decoded.
     """
     record = find_model(project, model_name)
     snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
-    spans = held_out_spans(held_out, snapshot, clip_seconds=_clip_seconds(snapshot), max_clips=num_clips)
+    spans = (
+        held_out_spans(held_out, snapshot, clip_seconds=_clip_seconds(snapshot), max_clips=num_clips)
+        if held_out
+        else own_spans(snapshot, max_clips=num_clips)
+    )
     # Without anything to compare with nothing is drawn: the answer is known.
     generated, others = (
         _measure(project, record, snapshot, spans, num_clips, seed, encoder, on_clip)

@@ -50,6 +50,7 @@ def drawn_frames(trained: TrainedModel, prompts: Iterable[str], seed: int) -> It
             seed + number,
             num_steps=config.sampling_steps,
             guidance=config.guidance,
+            temperature=config.temperature,
         )
 
 

@@ -37,6 +37,16 @@ class HeldOutSpan:
     end_pts: int
 
 
+def own_spans(snapshot: Snapshot, *, max_clips: int) -> list[HeldOutSpan]:
+    """Return up to `max_clips` clips that the snapshot itself holds out of training, one of each source in turn."""
+    of_sources: dict[str, list[HeldOutSpan]] = {}
+    for clip in snapshot.held_out:
+        span = HeldOutSpan(snapshot.sources[clip.asset_sha256], clip.start_pts, clip.end_pts)
+        of_sources.setdefault(clip.asset_sha256, []).append(span)
+    in_turn = itertools.zip_longest(*of_sources.values())
+    return [span for group in in_turn for span in group if span is not None][:max_clips]
+
+
 def held_out_spans(
     paths: Sequence[Path], snapshot: Snapshot, *, clip_seconds: float, max_clips: int
 ) -> list[HeldOutSpan]:

@@ -26,7 +26,13 @@ from db.project import Project
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.policy.files import find_policy
 from governance.snapshots.sealing import seal_snapshot
-from governance.snapshots.snapshot import ClearedSpan, find_record, stated_spans, verified_document
+from governance.snapshots.snapshot import (
+    ClearedSpan,
+    find_record,
+    held_out_spans,
+    stated_spans,
+    verified_document,
+)
 from training.errors import ProofError
 from training.forgetting.contact import RunContacts, read_contacts
 from training.licensed_run import LicensedModel, LicensedRun, begin_run
@@ -73,7 +79,8 @@ def begin_without(
     if name == old.model.name:
         raise ConfigError(f"the new model cannot be called {name!r} as the old one is")
     require_record(old)
-    spans = stated_spans(verified_document(project, find_record(project, old.snapshot_name)))
+    document = verified_document(project, find_record(project, old.snapshot_name))
+    spans = stated_spans(document)
     contacts = read_contacts(old.ledger, spans, clip_ids)
     if not any(contact.is_contact for contact in contacts.contacts):
         raise ConfigError(
@@ -81,7 +88,8 @@ def begin_without(
             hint="`cleartitle training affected` says what a clip went into",
         )
     left_out = [span for span in spans if span.clip_id in clip_ids]
-    rest = {span.clip_id for span in spans if not any(shares_pictures(span, other) for other in left_out)}
+    sealed = (*spans, *held_out_spans(document))
+    rest = {span.clip_id for span in sealed if not any(shares_pictures(span, other) for other in left_out)}
     _seal_rest(project, old.snapshot_name, name, rest)
     retrains = _statement(old, contacts, spans)
     begun = begin_run(project, name, old.config, name=name, on_clip=on_clip, retrains=retrains)

@@ -96,6 +96,7 @@ def _frames(generator: Generator, request: ClipRequest, source: Source | None) -
             request.seed,
             num_steps=config.sampling_steps,
             guidance=config.guidance,
+            temperature=config.temperature,
             segment=number,
             known_CHW=known_CHW,
             varied=varied,

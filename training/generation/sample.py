@@ -40,12 +40,14 @@ def draw_clip(
     *,
     num_steps: int,
     guidance: float,
+    temperature: float,
     segment: int = 0,
     known_CHW: Mapping[int, Tensor] | None = None,
     varied: VariedClip | None = None,
 ) -> Tensor:
     """Draw one clip for `prompt` as uint8 RGB TCHW on the CPU.
 
+    The noise that a clip begins with is scaled by `temperature`: below 1, variety is traded for cleaner pictures.
     `segment`: the segments of a longer clip have noise of their own. `known_CHW`: uint8 frames that it is to have, by
     their place. `varied`: a clip to depart from, instead of from noise alone. Words that no training caption held are
     left out (`vocabulary.unknown_words` names them); a prompt without a known word is drawn as if it were empty.
@@ -58,9 +60,10 @@ def draw_clip(
 
     device = tokenizer.mean_P.device
     run = "sample" if segment == 0 else f"sample:{segment}"
-    start_1NK = torch.randn(
+    noise_1NK = torch.randn(
         (1, tokenizer.num_tokens, tokenizer.num_components), generator=generator_for(run, "noise", seed)
-    ).to(device)
+    )
+    start_1NK = temperature * noise_1NK.to(device)
     first_step = 0
     if varied is not None:
         first_step = first_step_of(num_steps, varied.strength_percent)
@@ -88,6 +91,7 @@ def draw_clips(
     *,
     num_steps: int,
     guidance: float,
+    temperature: float,
 ) -> Tensor:
     """Draw one clip per prompt as uint8 RGB BTCHW; prompt i uses `seed + i` and can be drawn again alone.
 
@@ -98,7 +102,14 @@ def draw_clips(
     return torch.stack(
         [
             draw_clip(
-                model, tokenizer, vocabulary, prompt, seed + number, num_steps=num_steps, guidance=guidance
+                model,
+                tokenizer,
+                vocabulary,
+                prompt,
+                seed + number,
+                num_steps=num_steps,
+                guidance=guidance,
+                temperature=temperature,
             )
             for number, prompt in enumerate(prompts)
         ]

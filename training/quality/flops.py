@@ -69,6 +69,13 @@ def count_step_flops(config: TrainingConfig, *, num_components: int, num_ids: in
         words_BL = torch.empty((config.batch_size, config.max_words), dtype=torch.long)
         time_B = torch.empty(config.batch_size)
     with FlopCounterMode(display=False) as counter:
-        loss = flow_loss(model, tokens_BNK, words_BL, time_B=time_B, noise_BNK=torch.empty_like(tokens_BNK))
+        loss = flow_loss(
+            model,
+            tokens_BNK,
+            words_BL,
+            time_B=time_B,
+            noise_BNK=torch.empty_like(tokens_BNK),
+            variance_K=model.variance_K,
+        )
         loss.backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops())

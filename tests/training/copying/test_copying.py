@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -11,12 +13,14 @@ from click.testing import CliRunner
 
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError, RefusedError
 from db.project import Project, open_project
+from governance.snapshots.snapshot import ClearedSpan, Snapshot
 from ingest.errors import MediaError
 from tests.media import write_video
 from tests.training.screening.licensed_model import MODEL, SNAPSHOT, GridEncoder, make_licensed_model, scene
 from training.copying import copying_test
 from training.copying.copying_test import CopyingTest, find_model, run_copying_test
 from training.copying.distances import Distances, distances_of
+from training.copying.held_out import HeldOutSpan, own_spans
 from training.copying.record import accept_untested, record_test, require_no_copying
 from training.copying.statistic import MIN_CLIPS, CopyingVerdict, compare_distances
 from training.proof.commands import training
@@ -167,3 +171,16 @@ def test_the_command(project: Project, root: Path, monkeypatch: pytest.MonkeyPat
     assert error is None or isinstance(error, AnsweredNo)
     assert "held out, of 3 files" in said
     assert isinstance(call("--accept", "x", "--held-out", str(root))[0], ConfigError)
+
+
+def test_what_a_snapshot_holds_out_is_taken_source_by_source() -> None:
+    def clip(source: str, start: int) -> ClearedSpan:
+        return cast("ClearedSpan", SimpleNamespace(asset_sha256=source, start_pts=start, end_pts=start + 10))
+
+    snapshot = SimpleNamespace(
+        held_out=(clip("a", 0), clip("a", 10), clip("b", 5)),
+        sources={"a": Path("a.mp4"), "b": Path("b.mp4")},
+    )
+    spans = own_spans(cast("Snapshot", snapshot), max_clips=2)
+    assert spans == [HeldOutSpan(Path("a.mp4"), 0, 10), HeldOutSpan(Path("b.mp4"), 5, 15)]
+    assert len(own_spans(cast("Snapshot", snapshot), max_clips=9)) == 3
