@@ -35,6 +35,7 @@ class Defaults:
     seconds: float | None = None
     """`None`: what the model draws at once."""
     is_loop: bool = False
+    is_prompt_quoted: bool = False
     source: Source | None = None
     strength_percent: int | None = None
 
@@ -84,6 +85,7 @@ def _requests(row: PromptRow, defaults: Defaults, segment_frames: int) -> list[C
         width=size,
         num_frames=None if seconds is None else frames_in(seconds, segment_frames),
         is_loop=defaults.is_loop,
+        is_prompt_quoted=defaults.is_prompt_quoted,
         source_use=None if source is None else source.use,
         source_sha256=None if source is None else source.sha256,
         source_media_type=None if source is None else source.media_type,

@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 60, min_open=True),
     help="Whole multiples of what the model draws at once (default: that).",
 )
+@click.option(
+    "--quote-prompt",
+    "is_prompt_quoted",
+    is_flag=True,
+    help="Put the text of the prompt into the credentials, for all to read, not its digest alone.",
+)
 @click.option("--loop", "is_loop", is_flag=True, help="After the last frame comes the first.")
 @click.option(
     "--first-frame",
@@ -92,6 +98,7 @@ def generate(
     release: str | None,
     *,
     is_loop: bool,
+    is_prompt_quoted: bool,
     as_json: bool,
     project_dir: Path,
 ) -> None:
@@ -128,6 +135,7 @@ def generate(
         size=size,
         seconds=seconds,
         is_loop=is_loop,
+        is_prompt_quoted=is_prompt_quoted,
         source=source,
         strength_percent=None if varied is None else strength or 50,
     )

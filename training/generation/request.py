@@ -55,6 +55,8 @@ class ClipRequest:
     num_frames: int | None = None
     """`None`: as many as the model draws at once."""
     is_loop: bool = False
+    is_prompt_quoted: bool = False
+    """The credentials carry the prompt's text, not its digest alone."""
     source_use: SourceUse | None = None
     source_sha256: str | None = None
     source_media_type: str | None = None
@@ -134,7 +136,10 @@ def state_clip(generator: Generator, request: ClipRequest) -> ClipStatement:
         is_promotable=generator.snapshot.is_promotable,
         is_loop=request.is_loop,
         source=_source(request),
-        prompt=PromptStatement(sha256=sha256_hex(request.prompt.encode())),
+        prompt=PromptStatement(
+            sha256=sha256_hex(request.prompt.encode()),
+            text=request.prompt if request.is_prompt_quoted else None,
+        ),
         snapshot_reference=_reference(generator.snapshot),
     )
 

@@ -91,6 +91,15 @@ def test_a_clip_that_passed_says_so_everywhere(project: Project) -> None:
     assert card.as_json()["oversight"] == "prompt_guided"
 
 
+@pytest.mark.parametrize("is_quoted", [True, False])
+def test_the_text_of_a_prompt_is_told_only_on_request(project: Project, *, is_quoted: bool) -> None:
+    request = dataclasses.replace(REQUEST, is_prompt_quoted=is_quoted)
+    clip = publish_clip(project, opened(project, ScreenOutcome.PASSED), request, folder=project.outputs)
+    assert isinstance(clip, PublishedClip)
+    assert (REQUEST.prompt.encode() in clip.path.read_bytes()) == is_quoted
+    assert examine(clip.path, load_project_trust(project), ["conformance"]).reports[0].num_held == 31
+
+
 def test_the_mark_is_in_the_pictures_and_says_which_clip(project: Project) -> None:
     clip = publish(project, ScreenOutcome.PASSED)
     assert isinstance(clip, PublishedClip)
