@@ -53,7 +53,8 @@ def durable_file(path: Path) -> Iterator[Path]:
 def place_new(staged: Path, path: Path) -> None:
     """Rename the finished file `staged` to the name `path` beside it, which must be free.
 
-    Raises `FileExistsError` if it is not, even where another process took it a moment ago.
+    Raises `FileExistsError` if it is not, even where another process took it a moment ago, and `OSError` as the system
+    does; `staged` is not at `path` then.
     """
     try:
         os.link(staged, path)  # unlike a rename it never replaces anything
@@ -65,7 +66,11 @@ def place_new(staged: Path, path: Path) -> None:
         staged.replace(path)
     else:
         staged.unlink()
-    sync_folder(path.parent)
+    try:
+        sync_folder(path.parent)
+    except OSError:
+        path.unlink()
+        raise
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from tests.library import make_library, take_footage, write_footage
 from tests.training.screener import passing
 from tests.training.test_licensed_chain import CONFIG, generate, seal, train
 from training.demo import run_demo
-from training.generation import publish, release
+from training.generation import publish
 from training.generation.generator import open_generator
 from training.generation.request import ClipRequest
 from training.licensed_run import begin_run
@@ -225,10 +225,11 @@ def test_another_file_of_the_same_name_is_never_overwritten(trained: Project, pr
 def test_a_record_that_fails_leaves_no_clip(trained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a full disk the commit failed after the clip had been moved into place, and it stayed."""
 
-    def fail(_folder: Path) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(folder: Path) -> None:
+        if folder == trained.outputs:
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(release, "sync_folder", fail)
+    monkeypatch.setattr("db.files.sync_folder", fail)
     with pytest.raises(OSError, match="space"):
         generate(trained)
     assert not list(trained.outputs.iterdir())
