@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from db.errors import ConfigError
-from db.files import durable_file, path_of, path_text, staged_folder, write_durably
+from db.files import durable_file, path_of, path_text, place_new, staged_folder, write_durably
 
 
 class Interruption(BaseException):
@@ -120,3 +120,30 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a file"), durable_file(pipe):
         pass
     assert pipe.is_fifo()
+
+
+def test_a_finished_file_takes_a_free_name_and_no_other(tmp_path: Path) -> None:
+    staged, place = tmp_path / "staged", tmp_path / "place"
+    staged.write_bytes(b"new")
+    place_new(staged, place)
+    assert (place.read_bytes(), staged.exists()) == (b"new", False)
+    staged.write_bytes(b"newer")
+    with pytest.raises(FileExistsError):
+        place_new(staged, place)
+    assert (place.read_bytes(), staged.read_bytes()) == (b"new", b"newer")
+
+
+def test_a_folder_system_without_hard_links_is_served_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    staged, place = tmp_path / "staged", tmp_path / "place"
+    staged.write_bytes(b"new")
+    place_new(staged, place)
+    staged.write_bytes(b"newer")
+    with pytest.raises(FileExistsError):
+        place_new(staged, place)
+    assert place.read_bytes() == b"new"
