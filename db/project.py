@@ -47,6 +47,8 @@ approval = "in-doubt"
 anchors = ["keys/trust.pem"]
 # Certificates of time-stamp authorities (PEM). They vouch for times, never for signers.
 time_stamp_anchors = []
+# Certificate revocation lists (CRL) that you saved: who is on one no longer counts. Nothing is fetched.
+revocation_lists = []
 
 [signing]
 # Who signs. Without a word here, the development keys that `init` makes in keys/. Otherwise one of these:
@@ -71,6 +73,7 @@ class Settings:
     approval: str = "in-doubt"
     trust_anchors: tuple[str, ...] = ("keys/trust.pem",)
     time_stamp_anchors: tuple[str, ...] = ()
+    revocation_lists: tuple[str, ...] = ()
     signing: SigningSettings = field(default_factory=SigningSettings)
 
     def __post_init__(self) -> None:
@@ -153,6 +156,11 @@ class Project:
         """The configured anchor files of time-stamp authorities."""
         return tuple(self.root / name for name in self.settings.time_stamp_anchors)
 
+    @property
+    def revocation_lists(self) -> tuple[Path, ...]:
+        """The configured lists of certificates that were taken back."""
+        return tuple(self.root / name for name in self.settings.revocation_lists)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open one transaction on the database: committed at the end, rolled back on any exception.
@@ -214,7 +222,7 @@ _KNOWN: dict[str, dict[str, type | tuple[type, ...]]] = {
     "database": {"url": str},
     "ingest": {"encoder": str, "samples_per_second": int, "max_clip_seconds": int},
     "generate": {"training_replicas": str, "approval": str},
-    "trust": {"anchors": list, "time_stamp_anchors": list},
+    "trust": {"anchors": list, "time_stamp_anchors": list, "revocation_lists": list},
     "signing": SIGNING_TYPES,
 }
 
@@ -235,6 +243,7 @@ def _read_settings(text: str, path: Path) -> Settings:
         database_url=url,
         trust_anchors=_file_names(trust, "anchors", Settings.trust_anchors, path),
         time_stamp_anchors=_file_names(trust, "time_stamp_anchors", (), path),
+        revocation_lists=_file_names(trust, "revocation_lists", (), path),
         signing=read_signing_settings(tables.get("signing", {}), path),
         **ingest,
         **tables.get("generate", {}),

@@ -101,16 +101,13 @@ def _answer(results: Sequence[Examination | RefusedError | _Undecided]) -> None:
 
 def _anchors(trust_files: Sequence[Path], project_dir: Path) -> TrustAnchors:
     """Return the anchors given, or the project's. Without any, nobody is trusted, which most statements allow."""
-    from db.project import CONFIG_NAME, open_project
+    from db.project import CONFIG_NAME
     from governance.conformance.reading import NO_ANCHORS
-    from governance.signing.signers import load_project_trust
-    from governance.trust.anchors import load_trust_anchors
+    from governance.trust.given import given_trust
 
-    if trust_files:
-        return load_trust_anchors(trust_files)
-    if not (project_dir / CONFIG_NAME).exists():
+    if not trust_files and not (project_dir / CONFIG_NAME).exists():
         return NO_ANCHORS
-    return load_project_trust(open_project(project_dir))
+    return given_trust(project_dir, trust_files)
 
 
 def _say_problem(file: Path, problem: Exception, *, as_json: bool) -> None:

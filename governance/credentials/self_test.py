@@ -6,6 +6,8 @@ import functools
 import io
 import os
 
+from cryptography import x509
+
 from governance.credentials.library import (
     STORE_MEDIA_TYPE,
     manifest_builder,
@@ -17,6 +19,8 @@ from governance.credentials.store import TRUSTED, UNTRUSTED_SIGNER_CODE
 from governance.errors import SigningError
 from governance.signing.keys import SigningIdentity
 from governance.trust.anchors import TrustAnchors
+from governance.trust.paths import load_anchors
+from governance.trust.revocation import RevocationLists
 
 _CANARY = b"cleartitle: this file exists to find out whether signing works"
 _CANARY_MEDIA_TYPE = "application/octet-stream"
@@ -55,7 +59,19 @@ def require_working_identity(identity: SigningIdentity, trust: TrustAnchors) -> 
             f"no anchor could vouch for the time-stamps of {identity.time_stamp.url}",
             hint="name the root certificate of the authority in [trust] time_stamp_anchors",
         )
+    _require_unrevoked(identity, trust)
     _self_test_of(os.getpid(), identity, trust)
+
+
+def _require_unrevoked(identity: SigningIdentity, trust: TrustAnchors) -> None:
+    chain = x509.load_pem_x509_certificates(identity.chain_pem)
+    issuers = (*chain[1:], *load_anchors(trust.pem))
+    lists = RevocationLists(trust.revocation_pem)
+    for certificate in chain:
+        revocation = lists.find(certificate, issuers)
+        if revocation is not None:
+            name = certificate.subject.rfc4514_string()
+            raise SigningError(f"nothing is signed with a revoked certificate: {name} was {revocation}")
 
 
 @functools.lru_cache(maxsize=4)

@@ -57,11 +57,11 @@ def load_project_identity(project: Project) -> SigningIdentity:
 
 
 def load_project_trust(project: Project) -> TrustAnchors:
-    """Return whom this project trusts, for signatures and for times.
+    """Return whom this project trusts, for signatures and for times, and who was revoked.
 
     Raises `UndecidedError` or `ConfigError` as `load_trust_anchors`.
     """
-    return load_trust_anchors(project.trust_anchors, project.time_stamp_anchors)
+    return load_trust_anchors(project.trust_anchors, project.time_stamp_anchors, project.revocation_lists)
 
 
 def _identity(project: Project, settings: SigningSettings) -> SigningIdentity:

@@ -19,6 +19,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from db.errors import ConfigError, UndecidedError
 from governance.trust.list_format import is_json_list, pem_of_list
+from governance.trust.revocation import parse_revocation_lists
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _FENCE = re.compile(rb"-----(?:BEGIN|END) ")
@@ -34,6 +35,8 @@ class TrustAnchors:
     """Where they come from, for the report."""
     time_stamp_pem: bytes = b""
     """CA certificates of time-stamp authorities: they vouch for times, never for signers."""
+    revocation_pem: bytes = b""
+    """Revocation lists: what stands there no longer counts, whatever it leads to."""
 
 
 def parse_trust_anchors(pem: bytes, *, description: str) -> TrustAnchors:
@@ -60,12 +63,16 @@ def parse_trust_anchors(pem: bytes, *, description: str) -> TrustAnchors:
     return TrustAnchors(clean, description)
 
 
-def load_trust_anchors(paths: Iterable[Path], time_stamp_paths: Iterable[Path] = ()) -> TrustAnchors:
+def load_trust_anchors(
+    paths: Iterable[Path], time_stamp_paths: Iterable[Path] = (), revocation_paths: Iterable[Path] = ()
+) -> TrustAnchors:
     """Read the anchors in all `paths` together: PEM files, or trust lists in JSON (ETSI TS 119 602, as C2PA has it).
 
-    `time_stamp_paths` hold those of time-stamp authorities; without any, no time stamp counts.
+    `time_stamp_paths` hold those of time-stamp authorities; without any, no time stamp counts. `revocation_paths` are
+    certificate revocation lists, PEM or DER.
 
-    Raises `UndecidedError` if no path is given or one cannot be read, `ConfigError` as `parse_trust_anchors`.
+    Raises `UndecidedError` if no path is given or one cannot be read, `ConfigError` as `parse_trust_anchors` and
+    `parse_revocation_lists`.
     """
     parts = [_load(path) for path in paths]
     if not parts:
@@ -78,7 +85,16 @@ def load_trust_anchors(paths: Iterable[Path], time_stamp_paths: Iterable[Path] =
         b"".join(part.pem for part in parts),
         ", ".join(part.description for part in parts),
         b"".join(part.pem for part in stamps),
+        b"".join(read_revocation_lists(path) for path in revocation_paths),
     )
+
+
+def read_revocation_lists(path: Path) -> bytes:
+    """Return the lists of one file in PEM, checked.
+
+    Raises as `parse_revocation_lists`, and `UndecidedError` if the file cannot be read.
+    """
+    return parse_revocation_lists(_read(path), description=str(path))
 
 
 def _load(path: Path) -> TrustAnchors:
@@ -92,7 +108,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise UndecidedError(f"{path}: trust anchors cannot be read: {exc.strerror or exc}") from exc
+        raise UndecidedError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
 
 
 def _ca_certificate(block: re.Match[bytes], number: int, description: str) -> x509.Certificate:

@@ -12,7 +12,7 @@ from db.terminal import heading, json_option, note, project_option, say, say_jso
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from governance.trust.lists import Anchor, ListUpdate
+    from governance.trust.lists import Anchor, ListedRevocations, ListUpdate
 
 
 @click.group()
@@ -50,16 +50,16 @@ def update(files: tuple[Path, ...], *, as_json: bool, project_dir: Path) -> None
 @json_option
 @project_option
 def list_command(*, as_json: bool, project_dir: Path) -> None:
-    """List the certificates that the project trusts, signers and time-stamp authorities apart.
+    """List the certificates that the project trusts, signers and time-stamp authorities apart, and revocation lists.
 
     Example: cleartitle trust list --json
     """
     from db.clock import rfc3339, utc_now
     from db.project import open_project
-    from governance.trust.lists import list_anchors
+    from governance.trust.lists import list_anchors, list_revocations
 
-    now, rows = utc_now(), []
-    for listed in list_anchors(open_project(project_dir)):
+    project, now, rows = open_project(project_dir), utc_now(), []
+    for listed in list_anchors(project):
         is_expired = listed.anchor.expires_at < now
         if as_json:
             values = {"purpose": listed.purpose.value, "file": str(listed.file), "is_expired": is_expired}
@@ -67,6 +67,13 @@ def list_command(*, as_json: bool, project_dir: Path) -> None:
         until = f"{listed.anchor.expires_at:%Y-%m-%d}{' (expired)' if is_expired else ''}"
         purpose = listed.purpose.replace("_", " ")
         rows.append((purpose, listed.anchor.subject, listed.anchor.sha256[:16], until, listed.file.name))
+    for taken_back in list_revocations(project):
+        is_expired = taken_back.good_until < now
+        if as_json:
+            say_json(_revocations_json(taken_back, is_expired=is_expired))
+        until = f"{taken_back.good_until:%Y-%m-%d}{' (expired)' if is_expired else ''}"
+        what = f"{taken_back.num_certificates:,} revoked"
+        rows.append((what, taken_back.issuer, taken_back.sha256[:16], until, taken_back.file.name))
     if not as_json:
         say_table(("for", "subject", "sha256", "until", "file"), rows)
     if not any(row[0] == "time stamps" for row in rows):
@@ -107,6 +114,21 @@ def _update_json(changed: ListUpdate) -> dict[str, object]:
         "is_configured": changed.is_configured,
         "added": _anchors_json(changed.added),
         "dropped": _anchors_json(changed.dropped),
+    }
+
+
+def _revocations_json(listed: ListedRevocations, *, is_expired: bool) -> dict[str, object]:
+    from db.clock import rfc3339
+
+    return {
+        "purpose": "revocations",
+        "file": str(listed.file),
+        "is_expired": is_expired,
+        "subject": listed.issuer,
+        "sha256": listed.sha256,
+        "num_certificates": listed.num_certificates,
+        "made_at": rfc3339(listed.made_at),
+        "expires_at": rfc3339(listed.good_until),
     }
 
 

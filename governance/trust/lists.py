@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives import hashes
 
 from db.errors import ConfigError, UndecidedError
 from db.files import write_durably
-from governance.trust.anchors import load_trust_anchors, parse_trust_anchors
+from governance.trust.anchors import load_trust_anchors, parse_trust_anchors, read_revocation_lists
 from governance.trust.list_format import is_json_list, name_of_list, pem_of_list
 from governance.trust.paths import load_anchors
+from governance.trust.revocation import good_until, load_revocation_lists
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -56,6 +57,18 @@ class ListedAnchor:
     purpose: Purpose
     file: Path
     anchor: Anchor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRevocations:
+    """A revocation list that the project's settings name."""
+
+    issuer: str
+    sha256: str
+    num_certificates: int
+    made_at: dt.datetime
+    good_until: dt.datetime
+    file: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +116,23 @@ def list_anchors(project: Project) -> Iterator[ListedAnchor]:
         for file in files:
             for anchor in _anchors(load_trust_anchors([file]).pem):
                 yield ListedAnchor(purpose=purpose, file=file, anchor=anchor)
+
+
+def list_revocations(project: Project) -> Iterator[ListedRevocations]:
+    """Yield every revocation list that the project's settings name.
+
+    Raises `ConfigError` or `UndecidedError` for a file that is missing or damaged.
+    """
+    for file in project.revocation_lists:
+        for listed in load_revocation_lists(read_revocation_lists(file)):
+            yield ListedRevocations(
+                issuer=listed.issuer.rfc4514_string(),
+                sha256=listed.fingerprint(hashes.SHA256()).hex(),
+                num_certificates=len(listed),
+                made_at=listed.last_update_utc,
+                good_until=good_until(listed),
+                file=file,
+            )
 
 
 def _read_list(file: Path) -> tuple[Purpose, bytes]:

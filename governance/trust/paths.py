@@ -47,8 +47,12 @@ def leads_to(
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate, at: dt.datetime) -> bool:
-    is_issued = certificate.issuer == issuer.subject and _has_signed(issuer, certificate)
-    return is_issued and issuer.not_valid_before_utc <= at <= issuer.not_valid_after_utc
+    return has_issued(issuer, certificate) and issuer.not_valid_before_utc <= at <= issuer.not_valid_after_utc
+
+
+def has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether a CA issued a certificate, by name and by signature, whenever that was."""
+    return certificate.issuer == issuer.subject and _has_signed(issuer, certificate)
 
 
 @functools.lru_cache(maxsize=1024)

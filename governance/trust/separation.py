@@ -5,7 +5,9 @@ each anchor serves for both. So what it has found trusted is looked at again her
 
 - a signer must lead to a signer anchor; one that leads only to a time-stamp anchor is unknown;
 - a time stamp counts only if its authority leads to a time-stamp anchor; a certificate that has expired needs
-  such a stamp, whatever the library made of it.
+  such a stamp, whatever the library made of it;
+- a signer who was revoked, by a list that is given or an answer in the credentials, or whose issuer was, needs a
+  stamp that is older than that.
 
 A second read with the other list would cost as much again and could not tell under which anchor an ingredient
 was found trusted: the library leaves out what its signer had recorded already.
@@ -21,7 +23,9 @@ from cryptography import x509
 from governance.credentials.store import UNTRUSTED_SIGNER_CODE, ManifestStore, Place, ValidationFailure
 from governance.errors import VerificationError
 from governance.trust.anchors import TrustAnchors
+from governance.trust.ocsp_answers import OcspAnswers
 from governance.trust.paths import is_authority, leads_to, load_anchors
+from governance.trust.revocation import Revocation, RevocationLists
 from governance.trust.signatures import ManifestSignature, read_signatures
 
 _MISPLACED_SIGNER = "its certificate leads to no anchor for signers, only to one for time stamps"
@@ -39,9 +43,10 @@ class TrustSeparation:
         self._store, self._now = store, now
         self._signer_anchors = load_anchors(trust.pem)
         self._stamp_anchors = load_anchors(trust.time_stamp_pem)
+        self._revoked = RevocationLists(trust.revocation_pem)
 
     def failures(self) -> Iterator[ValidationFailure]:
-        """Yield whom the library trusts under an anchor that is not for it."""
+        """Yield whom the library trusts under an anchor that is not for it, and who was revoked."""
         places = self._store.places()
         for label in self._store.manifests:
             place = places.get(label, Place(label=label, titles=("unlinked manifest",)))
@@ -53,6 +58,16 @@ class TrustSeparation:
             at = stamped_at or min(self._now, expires_at)
             if not leads_to(signature.leaf, signature.chain[1:], self._signer_anchors, at=at):
                 yield ValidationFailure(UNTRUSTED_SIGNER_CODE, place, _MISPLACED_SIGNER)
+            for revocation in self._revocations(signature):
+                if stamped_at is None or stamped_at >= revocation.since:
+                    reason = f"{revocation}, and no stamp under an anchor for time stamps is older"
+                    yield ValidationFailure("signingCredential.revoked", place, reason)
+
+    def unrevoked_as_of(self) -> dt.datetime | None:
+        """Return until when it is known that nobody who signed had been revoked; `None` if of one it is not."""
+        dates = [self._good_as_of(self._signature(label)) for label in self._store.manifests]
+        known = [date for date in dates if date is not None]
+        return min(known) if known and len(known) == len(dates) else None
 
     def stamped_at(self, label: str) -> dt.datetime | None:
         """Return when a manifest was signed, if an authority under a time-stamp anchor says so."""
@@ -65,7 +80,32 @@ class TrustSeparation:
     def _is_stamp(self, chain: tuple[x509.Certificate, ...], time: dt.datetime) -> bool:
         """Whether everybody who may have made a stamp is under an anchor; who did, is not looked for."""
         makers = [certificate for certificate in chain if not is_authority(certificate)]
-        return bool(makers) and all(leads_to(maker, chain, self._stamp_anchors, at=time) for maker in makers)
+        return bool(makers) and all(self._is_clock(maker, chain, time) for maker in makers)
+
+    def _is_clock(
+        self, maker: x509.Certificate, chain: tuple[x509.Certificate, ...], time: dt.datetime
+    ) -> bool:
+        if not leads_to(maker, chain, self._stamp_anchors, at=time):
+            return False
+        found = (self._revoked.find(each, (*chain, *self._stamp_anchors)) for each in chain)
+        return not any(revocation is not None and revocation.spoils_stamp(time) for revocation in found)
+
+    def _revocations(self, signature: ManifestSignature) -> Iterator[Revocation]:
+        """Yield what is known against a signer and against those who issued the certificate."""
+        for certificate in signature.chain:
+            for known in (self._revoked, OcspAnswers(signature.revocation_answers)):
+                revocation = known.find(certificate, self._issuers(signature))
+                if revocation is not None:
+                    yield revocation
+
+    def _good_as_of(self, signature: ManifestSignature) -> dt.datetime | None:
+        """Return the newest date of which somebody who knows says that the signer was not revoked."""
+        issuers, answers = self._issuers(signature), OcspAnswers(signature.revocation_answers)
+        found = [each.good_as_of(signature.leaf, issuers, now=self._now) for each in (self._revoked, answers)]
+        return max((date for date in found if date is not None), default=None)
+
+    def _issuers(self, signature: ManifestSignature) -> tuple[x509.Certificate, ...]:
+        return (*signature.chain[1:], *self._signer_anchors)
 
     def _signature(self, label: str) -> ManifestSignature:
         if label not in self._signatures:

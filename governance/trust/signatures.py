@@ -27,8 +27,9 @@ _STORE_TYPE, _SIGNATURE_TYPE = b"c2pa", b"c2cs"
 _HAS_LABEL = 0x02
 _X5CHAIN = (33, "x5chain")
 _STAMP_HEADERS = ("sigTst2", "sigTst")
+_REVOCATION_HEADER = "rVals"
 # Time stamps, revocation status, and the certificates in old manifests (C2PA 2.4, sections 13.2 and 14.6).
-_UNSIGNED_HEADERS = frozenset({*_STAMP_HEADERS, *_X5CHAIN, "rVals"})
+_UNSIGNED_HEADERS = frozenset({*_STAMP_HEADERS, *_X5CHAIN, _REVOCATION_HEADER})
 _MAX_MANIFESTS = 10_000
 _MAX_CERTIFICATES = 32
 _TIME_STAMP_RESPONSE_TAG = 0x30
@@ -42,6 +43,8 @@ class ManifestSignature:
     """Leaf first."""
     stamps: tuple[bytes, ...] = ()
     """RFC 3161 tokens, or the responses of authorities that hold them."""
+    revocation_answers: tuple[bytes, ...] = ()
+    """OCSP responses that were put beside the signature."""
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -96,7 +99,9 @@ def _signature(manifest: bytes, label: str) -> ManifestSignature:
     protected, unprotected = _headers(contents[0], label)
     _require_nothing_hidden(unprotected, label)
     return ManifestSignature(
-        chain=_chain(protected, unprotected, label), stamps=tuple(_stamps(unprotected, label))
+        chain=_chain(protected, unprotected, label),
+        stamps=tuple(_stamps(unprotected, label)),
+        revocation_answers=tuple(_revocation_answers(unprotected, label)),
     )
 
 
@@ -154,6 +159,14 @@ def _stamps(unprotected: dict[Any, Any], label: str) -> Iterator[bytes]:
             yield from [bytes(memoryview(entry["val"])) for entry in unprotected[header]["tstTokens"]]
         except (KeyError, TypeError) as exc:
             raise VerificationError(f"signature: the time stamp of manifest {label} is malformed") from exc
+
+
+def _revocation_answers(unprotected: dict[Any, Any], label: str) -> Iterator[bytes]:
+    answers = unprotected.get(_REVOCATION_HEADER, {})
+    listed = answers.get("ocspVals", []) if isinstance(answers, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(answer, bytes) for answer in listed):
+        raise VerificationError(f"signature: the revocation answers of manifest {label} are malformed")
+    yield from listed
 
 
 def _stamp_chain(stamp: bytes) -> tuple[x509.Certificate, ...]:

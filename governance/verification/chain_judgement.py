@@ -123,7 +123,8 @@ def _edit_text(edit: Edit) -> str:
 
 def _not_checked(believed: Verdict, kind: str | None, given: Companions) -> Iterator[str]:
     yield NOT_CHECKED_RECALL
-    yield "whether a signing certificate has been revoked: that needs the network"
+    if believed.credentials is None or believed.credentials.unrevoked_as_of is None:
+        yield "whether a signing certificate has been revoked: give its issuers' current revocation lists with --crl"
     if believed.credentials is None or believed.credentials.signed_at is None:
         yield "when the file was signed: there is no trusted time stamp, the times are the signer's own"
     if kind == "clip" and given.weights is None:

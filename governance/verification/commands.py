@@ -27,7 +27,6 @@ from db.terminal import (
 
 if TYPE_CHECKING:
     from governance.manifests.chain import ChainOfTitle, ClipFacts
-    from governance.trust.anchors import TrustAnchors
     from governance.verification.verdict import Verdict, VerdictOutcome
     from governance.verification.verify import Recover
 
@@ -47,6 +46,13 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="Root certificates of time-stamp authorities, likewise; they vouch for times, never for signers.",
+)
+@click.option(
+    "--crl",
+    "crl_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Certificate revocation list of an issuer, saved on this machine; adds to the project's.",
 )
 @click.option(
     "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Also check the model's weights file."
@@ -84,6 +90,7 @@ def verify(
     files: tuple[Path, ...],
     trust_files: tuple[Path, ...],
     time_files: tuple[Path, ...],
+    crl_files: tuple[Path, ...],
     weights: Path | None,
     document: Path | None,
     release: str | None,
@@ -103,10 +110,11 @@ def verify(
 
     Example: cleartitle verify outputs/
     """
+    from governance.trust.given import given_trust
     from governance.verification.folders import FoundFiles, Request, is_folder, verify_all
 
     request = Request(
-        trust=_anchors(trust_files, time_files, project_dir),
+        trust=given_trust(project_dir, trust_files, time_files, crl_files),
         weights=weights,
         snapshot_document=document,
         recover=_recoverer(project_dir) if registry else None,
@@ -128,17 +136,6 @@ def verify(
     if are_many and not as_json:
         _print_counts(counts)
     _answer(counts)
-
-
-def _anchors(trust_files: Sequence[Path], time_files: Sequence[Path], project_dir: Path) -> TrustAnchors:
-    """Return the anchors that were given; a kind that was not comes from the project, where there is one."""
-    from db.project import CONFIG_NAME, open_project
-    from governance.trust.anchors import load_trust_anchors
-
-    if trust_files or not (project_dir / CONFIG_NAME).exists():
-        return load_trust_anchors(trust_files, time_files)
-    project = open_project(project_dir)
-    return load_trust_anchors(project.trust_anchors, time_files or project.time_stamp_anchors)
 
 
 def _recoverer(project_dir: Path) -> Recover:
@@ -212,6 +209,8 @@ def _print_verdict(verdict: Verdict) -> None:
         _say("signed by", f"{credentials.signer}, with {credentials.claim_generator}{state}")
         if credentials.signed_at is not None:
             _say("signed at", f"{credentials.signed_at}, by a time stamp")
+        if credentials.unrevoked_as_of is not None:
+            _say("not revoked", f"as of {credentials.unrevoked_as_of}, by the issuers' lists")
     if verdict.chain is not None:
         _print_chain(verdict.chain)
     for remark in verdict.remarks:

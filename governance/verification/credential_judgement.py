@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from db.terminal import safe_text
@@ -68,7 +68,7 @@ def _judge(
     now: dt.datetime,
     is_trusted: bool,
 ) -> Judgement:
-    signed_at = None
+    signed_at = unrevoked_as_of = None
     failures = _in_order(found, store)
     outcome = _outcome(store, found)
     if not found and not (is_trusted and store.active):  # 4
@@ -77,7 +77,9 @@ def _judge(
         outcome = VerdictOutcome.FAIL
     elif not found:
         try:
-            separation = TrustSeparation(store, trust, now=now)  # 4, for each of the two kinds of anchor
+            separation = TrustSeparation(
+                store, trust, now=now
+            )  # 4, for each kind of anchor, and who was revoked
             misplaced = list(separation.failures())
             signed_at = separation.stamped_at(store.active_label) if _has_trusted_stamp(store) else None
         except VerificationError as exc:
@@ -86,7 +88,11 @@ def _judge(
         else:
             failures = _in_order(misplaced, store)
             outcome = _outcome(store, misplaced)
-    return Judgement(credentials=_credentials(store, signed_at), failures=tuple(failures), outcome=outcome)
+            unrevoked_as_of = None if misplaced else separation.unrevoked_as_of()
+    credentials = replace(
+        _credentials(store), signed_at=_iso(signed_at), unrevoked_as_of=_iso(unrevoked_as_of)
+    )
+    return Judgement(credentials=credentials, failures=tuple(failures), outcome=outcome)
 
 
 def _outcome(store: ManifestStore, found: list[ValidationFailure]) -> VerdictOutcome:
@@ -152,7 +158,11 @@ def _failure(code: str, reason: str, *, link: str | None = None, depth: int | No
     )
 
 
-def _credentials(store: ManifestStore, signed_at: dt.datetime | None) -> Credentials:
+def _iso(time: dt.datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def _credentials(store: ManifestStore) -> Credentials:
     generators = store.active.get("claim_generator_info") or [{"name": store.active.get("claim_generator")}]
     named = " ".join(str(generators[0].get(key) or "") for key in ("name", "version"))
     source_type = _source_type(store.active)
@@ -162,7 +172,6 @@ def _credentials(store: ManifestStore, signed_at: dt.datetime | None) -> Credent
         signer=signer_of(store.active),
         claim_generator=_short(named.strip()),
         digital_source_type=None if source_type is None else _short(source_type),
-        signed_at=None if signed_at is None else signed_at.isoformat(),
     )
 
 

@@ -74,8 +74,10 @@ class Credentials:
     signer: str
     claim_generator: str
     digital_source_type: str | None
-    signed_at: str | None
+    signed_at: str | None = None
     """Time from a trusted time-stamp authority, if there is one."""
+    unrevoked_as_of: str | None = None
+    """Of when the oldest of the lists is by which no signer was revoked, if lists speak of them all."""
 
 
 @dataclass(frozen=True, kw_only=True)

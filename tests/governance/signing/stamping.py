@@ -83,11 +83,12 @@ def make_authority(folder: Path) -> Authority:
     )
     (folder / "root.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
     (folder / "leaf.pem").write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-    (folder / "leaf.key").write_bytes(
-        leaf_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    for name, key in (("root", root_key), ("leaf", leaf_key)):
+        (folder / f"{name}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
         )
-    )
     (folder / "serial").write_text("01\n")
     (folder / "tsa.cnf").write_text(_CONFIG.format(folder=folder))
     return Authority(folder)
