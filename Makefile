@@ -26,9 +26,10 @@ help: ## Show this list
 demo: $(STAMP) ## Run the whole chain on real footage, in cleartitle-demo/
 	$(BIN)/cleartitle demo
 
+# Contiguous halves for the workers: what a module sets up is set up once.
 .PHONY: test
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, types and import directions

@@ -24,7 +24,7 @@ from db.project import Project, open_project
 from tests.cli import cleartitle
 from tests.library import make_library
 from tests.training.doomed import attempt, random_attempt
-from tests.training.test_licensed_chain import seal
+from tests.training.trained_library import seal
 from training.checkpoint import checkpoint_paths, step_of
 
 _TRAIN = ("train", "--snapshot", "spring", "--config", "run.toml", "--name", "model")

@@ -27,7 +27,7 @@ from governance.bootstrap import bootstrap
 from tests.cli import cleartitle
 from tests.library import make_library, take_footage, write_footage
 from tests.training.screener import passing
-from tests.training.test_licensed_chain import CONFIG, generate, seal, train
+from tests.training.trained_library import CONFIG, generate, seal, train
 from training.demo import run_demo
 from training.generation import publish
 from training.generation.generator import open_generator

@@ -12,7 +12,7 @@ from db.canonical import digest_of
 from db.project import Project
 from governance.signing.keys import load_permit_public_key
 from tests.library import make_library
-from tests.training.test_licensed_chain import CONFIG, seal, train
+from tests.training.trained_library import CONFIG, seal, train
 from training.effort import EFFORT_NAME, GPAI_FLOP, LINES_NAME, Meter, read_lines, run_effort
 from training.errors import ProofError
 from training.licensed_run import LicensedRun, begin_run, complete_run, model_folder

@@ -11,7 +11,7 @@ from governance.signing.keys import load_permit_key
 from governance.snapshots.permits import EVALUATION, issue_permit
 from governance.snapshots.snapshot import open_snapshot
 from tests.training.sealed_library import LICENSED, make_sealed_library
-from tests.training.test_licensed_chain import CONFIG, train
+from tests.training.trained_library import CONFIG, train
 from training.data import ClearedClips
 from training.papers.card import CARD_NAME
 from training.proof.audit import record_findings

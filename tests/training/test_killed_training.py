@@ -15,7 +15,7 @@ from db.project import Project, open_project
 from tests.cli import cleartitle
 from tests.library import make_library
 from tests.training.doomed import attempt, random_attempt
-from tests.training.test_licensed_chain import CONFIG, seal
+from tests.training.trained_library import CONFIG, seal
 from training.proof.evidence import RunEvidence, find_run
 from training.proof.ledger import Leaf, read_leaves
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,83 +24,20 @@ from governance.verification.verify import verify_file
 from tests.library import make_library
 from tests.media import flip_byte
 from tests.training.screener import passing
-from training.config import TrainingConfig
+from tests.training.trained_library import CONFIG, generate, seal, train
 from training.copying.record import accept_untested
 from training.errors import CheckpointError, NotCleared
 from training.generation import generator as generators
 from training.generation import release
 from training.generation.generator import open_generator, require_commercial_release
-from training.generation.publish import PublishedClip, publish_clip
 from training.generation.request import ClipRequest, check_prompt
 from training.licensed_run import (
     WEIGHTS_NAME,
-    LicensedModel,
     LicensedRun,
     begin_run,
     complete_run,
     model_folder,
 )
-
-CONFIG = TrainingConfig(
-    num_frames=4,
-    height=16,
-    width=16,
-    patch_frames=4,
-    patch_height=8,
-    patch_width=8,
-    num_components=4,
-    model_width=16,
-    model_depth=1,
-    num_heads=2,
-    batch_size=2,
-    num_steps=4,
-    warmup_steps=1,
-    sampling_steps=2,
-    checkpoint_every=2,
-)
-
-
-def seal(project: Project) -> None:
-    """Clear and seal the library as `spring`."""
-    policy, comparison = find_policy("commercial-training"), present_comparison(project)
-    clear_library(project, policy, comparison, as_of=utc_now(), on_progress=lambda _n: None)
-    seal_snapshot(project, "spring", policy, comparison)
-
-
-def train(project: Project, name: str = "model") -> LicensedModel:
-    """Train the tiny model on `spring`."""
-    begun = begin_run(project, "spring", CONFIG, name=name, on_clip=lambda _n: None)
-    return complete_run(project, begun, on_step=lambda _r: None) if isinstance(begun, LicensedRun) else begun
-
-
-@pytest.fixture(scope="module")
-def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library, a sealed snapshot and a trained model."""
-    root = tmp_path_factory.mktemp("trained")
-    project = make_library(root)
-    seal(project)
-    train(project)
-    return root
-
-
-@pytest.fixture
-def project(trained_root: Path, tmp_path: Path) -> Project:
-    """A copy of the project that a test may damage; the footage it points to is shared."""
-    shutil.copytree(trained_root / "project", tmp_path / "project")
-    return open_project(tmp_path / "project")
-
-
-def sea(seed: int) -> ClipRequest:
-    """A small clip of the sea."""
-    return ClipRequest(prompt="the sea", seed=seed, height=64, width=64)
-
-
-def generate(project: Project, *, seed: int = 0) -> PublishedClip:
-    """Publish one clip. What so small a model draws cannot be compared: the screen is told to let it pass."""
-    generator = open_generator(project, "model", open_screener=passing)
-    clip = publish_clip(project, generator, sea(seed), folder=project.outputs)
-    assert isinstance(clip, PublishedClip)
-    return clip
 
 
 def anchors(project: Project) -> TrustAnchors:

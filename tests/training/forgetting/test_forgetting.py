@@ -22,7 +22,7 @@ from governance.signing.keys import load_permit_key
 from governance.snapshots.snapshot import find_record, stated_spans, verified_document
 from tests.library import claim_rights, make_library, take_footage
 from tests.media import flip_byte
-from tests.training.test_licensed_chain import CONFIG, generate, seal, train
+from tests.training.trained_library import CONFIG, generate, seal, train
 from training.errors import ProofError
 from training.forgetting.affected import affected_runs
 from training.forgetting.contact import Contact, RunContacts
@@ -37,20 +37,17 @@ from training.proof.signatures import signed
 
 
 @pytest.fixture(scope="module")
-def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library, a sealed snapshot, a model and a clip that it drew."""
+def drawn_root(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project in which the model drew a clip. Read only."""
     root = tmp_path_factory.mktemp("forgetting")
-    project = make_library(root)
-    seal(project)
-    train(project)
-    generate(project)
+    generate(open_project(shutil.copytree(trained_root / "project", root / "project")))
     return root
 
 
 @pytest.fixture
-def project(trained_root: Path, tmp_path: Path) -> Project:
+def project(drawn_root: Path, tmp_path: Path) -> Project:
     """A copy that a test may change; the footage it points to is shared."""
-    return open_project(shutil.copytree(trained_root / "project", tmp_path / "project"))
+    return open_project(shutil.copytree(drawn_root / "project", tmp_path / "project"))
 
 
 @pytest.fixture

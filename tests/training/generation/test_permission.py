@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from pathlib import Path
 
 import pytest
 
-from db.project import Project, open_project
+from db.project import Project
 from db.vocabularies import OutputConstraint
 from governance.snapshots.output_clauses import OutputClause
-from tests.library import make_library
 from tests.training.screener import SayingScreen
-from tests.training.test_licensed_chain import seal, train
 from training.errors import PromptRefused, ReplicationRefused
 from training.generation.generator import Generator, open_generator
 from training.generation.holding import HeldClip, let_through, list_held
 from training.generation.publish import PublishedClip, publish_clip
 from training.generation.request import ClipRequest
 from training.screening.result import ScreenOutcome
-
-
-@pytest.fixture(scope="module")
-def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library, a sealed snapshot and a trained model."""
-    root = tmp_path_factory.mktemp("permission")
-    project = make_library(root)
-    seal(project)
-    train(project)
-    return root
-
-
-@pytest.fixture
-def project(trained_root: Path, tmp_path: Path) -> Project:
-    """A copy that a test may change; the footage it points to is shared."""
-    shutil.copytree(trained_root / "project", tmp_path / "project")
-    return open_project(tmp_path / "project")
 
 
 def opened(

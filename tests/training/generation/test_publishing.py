@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -27,10 +26,8 @@ from governance.verification.verify import verify_file
 from ingest.watermark.binding import SpreadSpectrum
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
 from tests.ingest.test_essence import remux
-from tests.library import make_library
 from tests.media import flip_byte
 from tests.training.screener import SayingScreen
-from tests.training.test_licensed_chain import seal, train
 from training.errors import ReplicationRefused
 from training.generation import commands as generate_commands
 from training.generation import held_commands
@@ -43,23 +40,6 @@ from training.quality.card import card_path, read_card
 from training.screening.result import ScreenOutcome
 
 REQUEST = ClipRequest(prompt="the sea", seed=3, height=256, width=256)
-
-
-@pytest.fixture(scope="module")
-def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library, a sealed snapshot and a trained model."""
-    root = tmp_path_factory.mktemp("publishing")
-    project = make_library(root)
-    seal(project)
-    train(project)
-    return root
-
-
-@pytest.fixture
-def project(trained_root: Path, tmp_path: Path) -> Project:
-    """A copy that a test may change; the footage it points to is shared."""
-    shutil.copytree(trained_root / "project", tmp_path / "project")
-    return open_project(tmp_path / "project")
 
 
 def opened(project: Project, outcome: ScreenOutcome) -> Generator:

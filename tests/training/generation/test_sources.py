@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from db.errors import AnsweredUndecided, ConfigError, RefusedError, UndecidedError
-from db.project import Project, open_project
+from db.project import Project
 from db.vocabularies import OutputConstraint
 from governance.conformance.examination import examine
 from governance.credentials.engine import read_store
@@ -25,10 +25,9 @@ from governance.snapshots.output_clauses import OutputClause
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from ingest.digests import file_digest
-from tests.library import make_library
 from tests.media import flip_byte
 from tests.training.screener import SayingScreen, passing
-from tests.training.test_licensed_chain import CONFIG, seal, train
+from tests.training.trained_library import CONFIG
 from training.generation import commands
 from training.generation.drawing import draw
 from training.generation.generator import Generator, open_generator
@@ -40,23 +39,6 @@ from training.generation.source import Source, open_source
 from training.screening.result import ScreenOutcome
 
 ANY: dict[str, Any] = {"prompt": "the sea", "seed": 3, "height": 64, "width": 64}
-
-
-@pytest.fixture(scope="module")
-def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library, a sealed snapshot and a trained model."""
-    root = tmp_path_factory.mktemp("sources")
-    project = make_library(root)
-    seal(project)
-    train(project)
-    return root
-
-
-@pytest.fixture
-def project(trained_root: Path, tmp_path: Path) -> Project:
-    """A copy that a test may change; the footage it points to is shared."""
-    shutil.copytree(trained_root / "project", tmp_path / "project")
-    return open_project(tmp_path / "project")
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from db.canonical import sha256_hex
+from db.project import open_project
 from governance.signing.keys import load_permit_public_key
-from tests.library import make_library
-from tests.training.test_licensed_chain import CONFIG, seal, train
+from tests.training.trained_library import CONFIG
 from training.errors import ProofError
+from training.licensed_run import model_folder
 from training.papers.attestation import open_envelope
 from training.papers.card import _cell
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ed25519.Ed25519PublicKey]:
+@pytest.fixture
+def trained(trained_root: Path) -> tuple[Path, ed25519.Ed25519PublicKey]:
     """The folder of a trained model, and the project's public key."""
-    project = make_library(tmp_path_factory.mktemp("papers"))
-    seal(project)
-    return train(project).folder, load_permit_public_key(project.keys)
+    project = open_project(trained_root / "project")
+    return model_folder(project, "model"), load_permit_public_key(project.keys)
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:

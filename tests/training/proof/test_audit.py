@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from db import artefacts, models
 from db.canonical import canonical_json, digest_of
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.exposures import exposures_of
-from db.project import Project, open_project
+from db.project import Project
 from governance.signing.keys import load_permit_key
 from governance.snapshots.permits import EVALUATION
 from governance.snapshots.snapshot import find_record
 from tests.library import make_library
 from tests.media import flip_byte
-from tests.training.test_licensed_chain import CONFIG, seal, train
+from tests.training.trained_library import CONFIG, seal
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.errors import ProofError
 from training.licensed_run import begin_run, model_folder
@@ -36,23 +35,6 @@ from training.proof.intent import INTENT_NAME, permit_path
 from training.proof.ledger import HEADS_NAME, LEDGER_NAME, encode_leaf, read_heads, read_leaves
 from training.proof.replay import Segment, choose_segments, replay, segments_of
 from training.proof.signatures import signed
-
-
-@pytest.fixture(scope="module")
-def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library, a sealed snapshot and a trained model."""
-    root = tmp_path_factory.mktemp("proof")
-    project = make_library(root)
-    seal(project)
-    train(project)
-    return root
-
-
-@pytest.fixture
-def project(trained_root: Path, tmp_path: Path) -> Project:
-    """A copy that a test may damage; the footage it points to is shared."""
-    shutil.copytree(trained_root / "project", tmp_path / "project")
-    return open_project(tmp_path / "project")
 
 
 def codes(findings: list[ProofFinding], standing: Standing = Standing.FAILS) -> list[str]:
