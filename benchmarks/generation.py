@@ -28,8 +28,8 @@ import torch
 from db.errors import Error
 from ingest.errors import MediaError
 from ingest.frames import decode_clip
-from training.generation.sample import VariedClip, draw_clip
 from training.generation.sequence import draw_loop, draw_sequence, overlap_of, step_sizes
+from training.video_model import VariedClip
 from training.weights import TrainedModel, load_weights
 
 if TYPE_CHECKING:
@@ -74,22 +74,8 @@ def _measure(
 
 
 def _drawer(trained: TrainedModel, prompt: str, seed: int, varied: VariedClip | None = None) -> DrawSegment:
-    config = trained.config
-
     def draw(number: int, known_CHW: Mapping[int, Tensor]) -> Tensor:
-        return draw_clip(
-            trained.model,
-            trained.tokenizer,
-            trained.vocabulary,
-            prompt,
-            seed,
-            num_steps=config.sampling_steps,
-            guidance=config.guidance,
-            temperature=config.temperature,
-            segment=number,
-            known_CHW=known_CHW,
-            varied=varied,
-        )
+        return trained.draw(prompt, seed, segment=number, known_CHW=known_CHW, varied=varied)
 
     return draw
 

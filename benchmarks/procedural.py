@@ -29,12 +29,14 @@ from governance.snapshots.snapshot import ClearedSpan
 from tests.media import write_video
 from tests.training.cleared_footage import Footage, make_snapshot, open_clips, open_ledger
 from training.config import TrainingConfig, config_from_mapping
-from training.generation.sample import draw_clips
 from training.instrument.scenes import Scene, captions, procedural_scenes
 from training.instrument.scores import Scores, score_clips
-from training.loop import prepare, train_steps
+from training.loop import prepare, train_steps, trained_model
 from training.plots import draw_contact_sheet
+from training.reference import ReferenceRecipe
 from training.run import TrainingRun
+from training.video_model import draw_all
+from training.weights import TrainedModel
 
 _NUM_FRAMES, _SIDE, _RATE = 16, 64, 8
 _TIME_BASE = Fraction(1, 16384)
@@ -76,7 +78,8 @@ def train(folder: Path, config: TrainingConfig, seed: int) -> tuple[TrainingRun,
     snapshot = make_snapshot(write_scenes(folder, procedural_scenes(seed)))
     clips = open_clips(snapshot, folder / "frames", config=config)
     begin = time.process_time()
-    run = prepare(clips, folder / "run", ledger=open_ledger(folder / "run"), device="cpu")
+    recipe, ledger = ReferenceRecipe(config), open_ledger(folder / "run")
+    run = prepare(clips, folder / "run", recipe=recipe, ledger=ledger, device="cpu")
     prepared = time.process_time()
     for report in train_steps(run):
         if report.step % 100 == 0:
@@ -91,7 +94,8 @@ def score_footage(run: TrainingRun) -> tuple[Scores, Scores]:
     """Score the clips as the run read them, and again through the tokenizer."""
     samples = [run.clips[index] for index in range(0, len(run.clips), 4)]
     read = [(sample["caption"], sample["frames_TCHW"]) for sample in samples]
-    restored = [(caption, run.tokenizer.decode(run.tokenizer.encode(frames))) for caption, frames in read]
+    trained = trained_model(run)
+    restored = [(caption, trained.retell(frames)) for caption, frames in read]
     return (
         score_clips((caption, frames.numpy()) for caption, frames in read),
         score_clips((caption, frames.numpy()) for caption, frames in restored),
@@ -100,16 +104,7 @@ def score_footage(run: TrainingRun) -> tuple[Scores, Scores]:
 
 def draw(run: TrainingRun, prompts: list[str], seed: int) -> torch.Tensor:
     """Draw each prompt once, as `cleartitle generate` does."""
-    return draw_clips(
-        run.averaged,
-        run.tokenizer,
-        run.vocabulary,
-        prompts,
-        seed * len(prompts),
-        num_steps=run.config.sampling_steps,
-        guidance=run.config.guidance,
-        temperature=run.config.temperature,
-    )
+    return draw_all(trained_model(run), prompts, seed * len(prompts))
 
 
 def _values(pairs: list[str]) -> dict[str, Any]:
@@ -137,12 +132,14 @@ def main() -> None:
         run, seconds = train(Path(name), config, seed=0)
         read, restored = score_footage(run)
         drawn = [draw(run, prompts, seed) for seed in range(arguments.seeds)]
+    trained = trained_model(run)
+    assert isinstance(trained, TrainedModel)
     scores = [score_clips(zip(prompts, clips_BTCHW.numpy(), strict=True)) for clips_BTCHW in drawn]
     found = {
         "machine": platform.platform(),
         "config": config.to_dict(),
-        "num_parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-        "num_components": run.tokenizer.num_components,
+        "num_parameters": trained.num_parameters,
+        "num_components": trained.tokenizer.num_components,
         **seconds,
         "footage": _rounded(read),
         "footage_through_the_tokenizer": _rounded(restored),

@@ -28,6 +28,7 @@ from training.config import TrainingConfig
 from training.data import FrameCache
 from training.loop import prepare, train_steps
 from training.proof.ledger import Ledger
+from training.reference import ReferenceRecipe
 
 
 class Meter:
@@ -87,7 +88,13 @@ def main() -> None:
         folder = Path(name)
         snapshot = make_snapshot(make_footage(folder, arguments.clips))
         clips = open_clips(snapshot, folder / "frames", config=replace(config))
-        run = prepare(clips, folder / "run", ledger=open_ledger(folder / "run"), device="cpu")
+        run = prepare(
+            clips,
+            folder / "run",
+            recipe=ReferenceRecipe(config),
+            ledger=open_ledger(folder / "run"),
+            device="cpu",
+        )
         FrameCache.get = digests.wrap(FrameCache.get)  # type: ignore[method-assign]
         for method in ("note_step", "note_checkpoint"):
             setattr(Ledger, method, ledger.wrap(getattr(Ledger, method)))

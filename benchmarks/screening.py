@@ -224,7 +224,6 @@ def memorise(footage: Path, work: Path) -> Project:
 def memorised_clips(project: Project, folder: Path) -> list[Made]:
     """Draw two clips for every title that the model was trained on."""
     from training.generation.generator import open_generator
-    from training.generation.sample import draw_clip
 
     folder.mkdir(parents=True, exist_ok=True)
     generator = open_generator(project, _FEW)
@@ -232,16 +231,7 @@ def memorised_clips(project: Project, folder: Path) -> list[Made]:
     captions = sorted({span.caption for span in generator.snapshot.clips})
     made = []
     for number, caption in enumerate(captions * 2):
-        frames_TCHW = draw_clip(
-            trained.model,
-            trained.tokenizer,
-            trained.vocabulary,
-            caption,
-            number,
-            num_steps=trained.config.sampling_steps,
-            guidance=trained.config.guidance,
-            temperature=trained.config.temperature,
-        )
+        frames_TCHW = trained.draw(caption, number)
         path = folder / f"memorised-{number}.mp4"
         write_clip(path, frames_TCHW, frame_rate=_RATE, height=_SIZE, width=_SIZE)
         made.append(Made(kind="memorised", path=path, title=caption))

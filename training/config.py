@@ -7,15 +7,20 @@ permit, so a run can be told apart from every other run with different settings.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from db.canonical import digest_of
 from training.errors import TrainingConfigError
+from training.settings import (
+    check_minimum,
+    check_optimiser,
+    check_value,
+    nearest,
+    read_toml,
+    typed_settings,
+)
 
 # Both make a token of every whole frame: its components are pictures that hang together, where tokens of a sixteenth of
 # the frame left the model to join a shape across their borders, which it did not learn in a minute (of 96 procedural
@@ -144,6 +149,16 @@ class TrainingConfig:
         return digest_of(self.to_dict())
 
     @property
+    def num_fitting_clips(self) -> int:
+        """The clips that the tokenizer may be fitted on."""
+        return self.tokenizer_clips
+
+    @property
+    def weights_prefix(self) -> str:
+        """The averaged weights are those of the model."""
+        return "model"
+
+    @property
     def token_grid(self) -> tuple[int, int, int]:
         """Tokens of a clip along time, height and width."""
         return (
@@ -158,19 +173,11 @@ class TrainingConfig:
 
 
 def _check_ranges(config: TrainingConfig) -> None:
-    for name, minimum in _MINIMUM.items():
-        _check(name, getattr(config, name), f"at least {minimum}", is_valid=getattr(config, name) >= minimum)
+    check_minimum(config, _MINIMUM)
     for name in _PROBABILITIES:
-        _check(name, getattr(config, name), "0 to 1", is_valid=0.0 <= getattr(config, name) <= 1.0)
-    _check("learning_rate", config.learning_rate, "above 0", is_valid=config.learning_rate > 0.0)
-    _check("ema_decay", config.ema_decay, "0 or more and below 1", is_valid=0.0 <= config.ema_decay < 1.0)
-    # 2**53 is the largest integer that JSON readers agree on.
-    _check("seed", config.seed, "below 2**53", is_valid=config.seed < 2**53)
-
-
-def _check(name: str, value: float, expected: str, *, is_valid: bool) -> None:
-    if not math.isfinite(value) or not is_valid:
-        raise TrainingConfigError(f"{name} is {value}: expected {expected}")
+        value = getattr(config, name)
+        check_value(name, value, "0 to 1", is_valid=0.0 <= value <= 1.0)
+    check_optimiser(config)
 
 
 def config_from_mapping(values: Mapping[str, Any]) -> TrainingConfig:
@@ -180,16 +187,9 @@ def config_from_mapping(values: Mapping[str, Any]) -> TrainingConfig:
     """
     preset = values.get("preset", "cpu")
     if not isinstance(preset, str) or preset not in PRESETS:
-        raise TrainingConfigError(f"preset is {preset!r}: expected {_nearest(str(preset), list(PRESETS))}")
-    chosen: dict[str, Any] = {"preset": preset, **PRESETS[preset]}
-    kinds = {field.name: field.type for field in dataclasses.fields(TrainingConfig)}
-    for key, value in values.items():
-        if key not in kinds:
-            raise TrainingConfigError(
-                f"unknown training key {key!r}: did you mean {_nearest(key, list(kinds))}?"
-            )
-        chosen[key] = _typed(key, value, str(kinds[key]))
-    return TrainingConfig(**chosen)
+        raise TrainingConfigError(f"preset is {preset!r}: expected {nearest(str(preset), list(PRESETS))}")
+    typed = typed_settings(TrainingConfig, values)
+    return TrainingConfig(**({"preset": preset} | PRESETS[preset] | typed))
 
 
 def load_config(path: Path) -> TrainingConfig:
@@ -197,29 +197,8 @@ def load_config(path: Path) -> TrainingConfig:
 
     Raises `TrainingConfigError`, naming the file, if it cannot be read, parsed or accepted.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise TrainingConfigError(f"{path}: cannot be read as TOML: {exc}") from exc
+    values = read_toml(path)
     try:
         return config_from_mapping(values)
     except TrainingConfigError as exc:
         raise TrainingConfigError(f"{path}: {exc}", hint=exc.hint) from exc
-
-
-def _typed(key: str, value: Any, kind: str) -> str | int | float:
-    # bool is an int in Python, but `batch_size = true` is a mistake.
-    if kind == "str" and isinstance(value, str):
-        return value
-    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    expected = {"str": "text", "int": "a whole number", "float": "a number"}[kind]
-    raise TrainingConfigError(f"{key} is {value!r}: expected {expected}")
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    """Name the known word most like `word`, or list them all where none is alike."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return repr(close[0]) if close else "one of " + ", ".join(known)

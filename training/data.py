@@ -23,9 +23,9 @@ from torch.utils.data import Dataset
 from db.canonical import digest_of
 from db.clock import utc_now
 from ingest.frames import decode_clip
-from training.config import TrainingConfig
 from training.errors import NotCleared
 from training.gate import ClearedFootage
+from training.settings import RunConfig
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -57,7 +57,7 @@ class ClearedClips(Dataset[ClearedSample]):
         snapshot: Snapshot,
         permit: RunPermit,
         *,
-        config: TrainingConfig,
+        config: RunConfig,
         public_key: Ed25519PublicKey,
         cache_folder: Path,
         clock: Callable[[], dt.datetime] = utc_now,
@@ -131,7 +131,7 @@ class FrameCache:
     carries it on, so that a resumed run can use the files again and must meet the same frames.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+    def __init__(self, folder: Path, config: RunConfig) -> None:
         self._folder = folder
         self._shape = (config.num_frames, 3, config.height, config.width)
         self._digests: dict[str, str] = {}

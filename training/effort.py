@@ -26,10 +26,6 @@ GPAI_FLOP = 1e23
 """European Commission, Guidelines on the scope of the obligations for general-purpose AI models (C(2025) 5045, 18 July
 2025): more, in a model that draws video from text, is an indication that it is one of them."""
 
-_FLOP_METHOD = (
-    "matrix products and attention of the loss and its gradient for one batch, counted by PyTorch's FlopCounterMode on "
-    "tensors without data, times the steps; a multiplication and an addition are 2; every caption counts as `max_words`"
-)
 _LEFT_OUT = (
     "operations: elementwise work, the optimiser, fitting the tokenizer, decoding footage, drawing samples",
     "CPU time: other processes",
@@ -92,14 +88,16 @@ def read_lines(folder: Path) -> list[Mapping[str, Any]]:
         raise ProofError(f"{path}: cannot be read: {exc}") from exc
 
 
-def run_effort(lines: Sequence[Mapping[str, Any]], *, num_steps: int, flop_per_step: int) -> dict[str, Any]:
+def run_effort(
+    lines: Sequence[Mapping[str, Any]], *, num_steps: int, flop_per_step: int, flop_method: str
+) -> dict[str, Any]:
     """Return the compute record of a finished run of `num_steps` steps, as JSON values."""
     noted = {step for line in lines for step in range(line["from_step"], line["to_step"])}
     num_taken = sum(line["to_step"] - line["from_step"] for line in lines) + num_steps - len(noted)
     flop = num_taken * flop_per_step
     return {
         "flop": flop,
-        "flop_method": _FLOP_METHOD,
+        "flop_method": flop_method,
         "flop_per_step": flop_per_step,
         "num_steps": num_steps,
         "num_steps_taken": num_taken,

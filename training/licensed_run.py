@@ -37,17 +37,17 @@ from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
 from governance.trust.anchors import TrustAnchors
 from governance.version import VERSION
 from ingest.compute import choose_compute
-from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
+from training.learner import Recipe
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
-from training.model import ARCHITECTURE
 from training.papers.files import write_papers
 from training.papers.record import gather
 from training.proof.intent import declare_intent, keep_permit
 from training.proof.ledger import Ledger
-from training.quality.flops import count_step_flops
+from training.recipes import recipe_for
 from training.run import TrainingRun
+from training.settings import RunConfig
 
 WEIGHTS_NAME = "model.safetensors"
 SIDECAR_NAME = "model.safetensors.c2pa"
@@ -81,7 +81,8 @@ class LicensedRun:
     name: str
     run_id: str
     snapshot: Snapshot
-    config: TrainingConfig
+    config: RunConfig
+    recipe: Recipe
     run: TrainingRun
     meter: Meter
 
@@ -89,7 +90,7 @@ class LicensedRun:
 def begin_run(
     project: Project,
     snapshot_name: str,
-    config: TrainingConfig,
+    config: RunConfig,
     *,
     name: str,
     on_clip: Callable[[int], None],
@@ -121,15 +122,19 @@ def begin_run(
         public_key=load_permit_public_key(project.keys),
         cache_folder=project.decoded / run_id,
     )
+    recipe = recipe_for(config)
     run = prepare(
         clips,
         project.runs / run_id,
+        recipe=recipe,
         ledger=_open_ledger(project, run_id, snapshot, config, permit, device, retrains),
         device=device,
         on_progress=lambda _number: on_clip(1),
     )
     meter.begin_at(run.step)
-    return LicensedRun(name=name, run_id=run_id, snapshot=snapshot, config=config, run=run, meter=meter)
+    return LicensedRun(
+        name=name, run_id=run_id, snapshot=snapshot, config=config, recipe=recipe, run=run, meter=meter
+    )
 
 
 def complete_run(
@@ -192,7 +197,7 @@ def _known_model(project: Project, name: str, run_id: str) -> ModelRecord | None
     return known
 
 
-def _permit(project: Project, snapshot: Snapshot, config: TrainingConfig) -> RunPermit:
+def _permit(project: Project, snapshot: Snapshot, config: RunConfig) -> RunPermit:
     return issue_permit(
         snapshot,
         config_digest=config.digest,
@@ -206,7 +211,7 @@ def _open_ledger(
     project: Project,
     run_id: str,
     snapshot: Snapshot,
-    config: TrainingConfig,
+    config: RunConfig,
     permit: RunPermit,
     device: str,
     retrains: Mapping[str, Any] | None,
@@ -228,7 +233,7 @@ def _open_ledger(
 
 
 def _record_start(
-    project: Project, run_id: str, snapshot: Snapshot, config: TrainingConfig, permit: RunPermit
+    project: Project, run_id: str, snapshot: Snapshot, config: RunConfig, permit: RunPermit
 ) -> None:
     with project.session() as session:
         record = artefacts.find_snapshot(session, snapshot.name)
@@ -249,7 +254,7 @@ def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
         name=licensed.name,
         model_urn=model_urn(finished.weights_sha256),
         version=config.digest[:12],
-        architecture=ARCHITECTURE,
+        architecture=finished.architecture,
         weights_sha256=finished.weights_sha256,
         run_id=licensed.run_id,
         num_parameters=finished.num_parameters,
@@ -269,18 +274,19 @@ def _write_papers(project: Project, licensed: LicensedRun, finished: FinishedRun
         document_path=licensed.snapshot.document_path,
         is_promotable=licensed.snapshot.is_promotable,
         finished=finished,
-        effort=_effort(licensed.run),
+        effort=_effort(licensed),
     )
     write_papers(finished.weights_path.parent, papers, load_permit_key(project.keys))
 
 
-def _effort(run: TrainingRun) -> Mapping[str, Any]:
+def _effort(licensed: LicensedRun) -> Mapping[str, Any]:
     """Keep the compute record of a finished run in its folder, and return it."""
-    num_components, num_ids = run.tokenizer.num_components, run.vocabulary.num_ids
+    run = licensed.run
     effort = run_effort(
         read_lines(run.folder),
         num_steps=run.config.num_steps,
-        flop_per_step=count_step_flops(run.config, num_components=num_components, num_ids=num_ids),
+        flop_per_step=run.learner.count_step_flops(),
+        flop_method=licensed.recipe.flop_method,
     )
     write_durably(run.folder / EFFORT_NAME, canonical_json(effort))
     return effort

@@ -1,7 +1,7 @@
 """The training loop: `prepare` a run, walk through `train_steps`, then `finish` it.
 
     clips = ClearedClips(snapshot, permit, config=config, public_key=key, cache_folder=folder / "frames")
-    run = prepare(clips, folder, ledger=ledger, device="cpu")
+    run = prepare(clips, folder, recipe=ReferenceRecipe(config), ledger=ledger, device="cpu")
     with contextlib.closing(train_steps(run)) as steps:
         for report in steps:
             ...                         # draw the bar
@@ -9,7 +9,7 @@
 
 The loop knows no database, signature or terminal. Everything random is a function of (run seed, step), see
 `training.randomness`; a run that was stopped at any point and prepared again ends with the same bits on the
-same CPU with the same number of threads. Shapes as in `training.model`.
+same CPU with the same number of threads.
 """
 
 from __future__ import annotations
@@ -22,21 +22,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.config import TrainingConfig
 from training.errors import CheckpointError, TrainingConfigError
 from training.exposure import Exposure
-from training.flow import draw_times, flow_loss
-from training.generation.sample import draw_clips
+from training.learner import EncodedClip
 from training.plots import draw_contact_sheet, draw_loss_curve
 from training.randomness import batch_indices, generator_for
-from training.run import TokenisedClip, TrainingRun, prepare, save_run
-from training.vocabulary import PADDING_ID
-from training.weights import TrainedModel, save_weights
+from training.run import TrainingRun, prepare, save_run
+from training.settings import RunConfig
+from training.video_model import VideoModel, draw_all
 
 __all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
 
 # A clip's tokens take 12 KiB with the default configuration.
-_TOKEN_MEMORY_CLIPS = 4096
+_MEMORY_CLIPS = 4096
 _MAX_GRADIENT_NORM = 1.0
 _NUM_SHEET_ROWS = 8
 
@@ -63,6 +61,7 @@ class FinishedRun:
     contact_sheet_path: Path
     exposures: list[Exposure]
     """One row per clip of the snapshot, in reading order."""
+    architecture: str
     num_parameters: int
     final_loss: float
     """Mean loss of the last tenth of the steps."""
@@ -99,12 +98,12 @@ def finish(run: TrainingRun, folder: Path) -> FinishedRun:
         raise CheckpointError(f"the run has taken {run.step} of {run.config.num_steps} steps")
     trained = trained_model(run)
     weights_path = folder / "model.safetensors"
-    weights_sha256 = save_weights(weights_path, trained)
+    weights_sha256 = trained.save(weights_path)
     run.ledger.note_weights(weights_sha256, run.step)
     loss_curve_path = folder / "loss.png"
     draw_loss_curve(loss_curve_path, run.losses, title=f"Training on snapshot {run.clips.snapshot.name}")
     contact_sheet_path = folder / "samples.png"
-    _draw_samples(contact_sheet_path, run)
+    _draw_samples(contact_sheet_path, run, trained)
     run.clips.close()
     run.clips.frame_cache.remove()
     tail = run.losses[-max(1, len(run.losses) // 10) :]
@@ -114,30 +113,27 @@ def finish(run: TrainingRun, folder: Path) -> FinishedRun:
         loss_curve_path=loss_curve_path,
         contact_sheet_path=contact_sheet_path,
         exposures=run.exposures.rows(run.clips.spans),
+        architecture=trained.architecture,
         num_parameters=trained.num_parameters,
         final_loss=sum(tail) / len(tail),
     )
 
 
-def trained_model(run: TrainingRun) -> TrainedModel:
+def trained_model(run: TrainingRun) -> VideoModel:
     """Return the averaged model of the run as it stands, with the record of where it came from."""
     snapshot = run.clips.snapshot
-    return TrainedModel(
-        config=run.config,
-        model=run.averaged,
-        tokenizer=run.tokenizer,
-        vocabulary=run.vocabulary,
-        origin={
+    return run.learner.trained_model(
+        {
             "policy_digest": snapshot.policy_digest,
             "run_seed": run.seed,
             "snapshot_name": snapshot.name,
             "snapshot_root": snapshot.merkle_root,
             "steps": run.step,
-        },
+        }
     )
 
 
-def learning_rate_at(step: int, config: TrainingConfig) -> float:
+def learning_rate_at(step: int, config: RunConfig) -> float:
     """Return the rate of step `step` (from 0): linear warm-up, then cosine to zero."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
@@ -148,8 +144,8 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 def _take_step(run: TrainingRun) -> StepReport:
     config = run.config
     indices = batch_indices(run.seed, run.step, num_clips=len(run.clips), batch_size=config.batch_size)
-    samples = [_tokenised(run, index) for index in indices]
-    loss = _batch_loss(run, samples)
+    samples = [_encoded(run, index) for index in indices]
+    loss = run.learner.batch_loss(samples, generator_for(run.seed, "step", run.step))
     value = loss.item()
     if not math.isfinite(value):
         raise TrainingConfigError(
@@ -170,59 +166,32 @@ def _take_step(run: TrainingRun) -> StepReport:
     return StepReport(step=run.step, loss=value, learning_rate=rate, clip_ids=clip_ids)
 
 
-def _batch_loss(run: TrainingRun, samples: list[TokenisedClip]) -> Tensor:
-    """Compute the loss of one batch; random draws are made on the CPU, the same for every device."""
-    generator = generator_for(run.seed, "step", run.step)
-    tokens_BNK = torch.stack([sample.tokens_NK for sample in samples])
-    time_B = draw_times(len(samples), generator)
-    noise_BNK = torch.randn(tokens_BNK.shape, generator=generator)
-    words_BL = _words(run, [sample.caption for sample in samples], generator)
-    return flow_loss(
-        run.model,
-        tokens_BNK,
-        words_BL.to(run.device),
-        time_B=time_B.to(run.device),
-        noise_BNK=noise_BNK.to(run.device),
-        variance_K=run.tokenizer.variances,
-    )
-
-
-def _tokenised(run: TrainingRun, index: int) -> TokenisedClip:
+def _encoded(run: TrainingRun, index: int) -> EncodedClip:
     """Return clip `index`, read and checked, or remembered from when that was done in this process.
 
     Raises `NotCleared` as reading it does, if permit or snapshot has run out also for what is remembered.
     """
-    memory, span = run.token_memory, run.clips.spans[index]
+    memory, span = run.memory, run.clips.spans[index]
     if span.clip_id in memory:
         run.clips.require_in_time(span)
         return memory[span.clip_id]
     sample = run.clips[index]
-    clip = memory[span.clip_id] = TokenisedClip(
+    clip = memory[span.clip_id] = EncodedClip(
         clip_id=span.clip_id,
         caption=sample["caption"],
         frames_sha256=sample["frames_sha256"],
-        tokens_NK=run.tokenizer.encode(sample["frames_TCHW"]),
+        code=run.learner.encode(sample["frames_TCHW"]),
     )
-    if len(memory) > _TOKEN_MEMORY_CLIPS:
+    if len(memory) > _MEMORY_CLIPS:
         memory.popitem(last=False)
     return clip
 
 
-def _words(run: TrainingRun, captions: list[str], generator: torch.Generator) -> Tensor:
-    """Return caption ids BL with whole captions and single words left out at random."""
-    config = run.config
-    words_BL = torch.tensor([run.vocabulary.encode(caption, config.max_words) for caption in captions])
-    # Padding beyond the longest caption of the batch would only cost time.
-    words_BL = words_BL[:, : max(1, int((words_BL != PADDING_ID).sum(dim=1).max()))]
-    is_uncaptioned_B1 = torch.rand(len(captions), 1, generator=generator) < config.caption_dropout
-    is_left_out_BL = torch.rand(words_BL.shape, generator=generator) < config.word_dropout
-    return words_BL.masked_fill(is_uncaptioned_B1 | is_left_out_BL, PADDING_ID)
-
-
 def _update(run: TrainingRun, loss: Tensor, rate: float) -> None:
     """Take one optimiser step and move the average after it."""
+    parameters, averages = run.learner.parameters(), run.learner.averages()
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), _MAX_GRADIENT_NORM)
+    torch.nn.utils.clip_grad_norm_(parameters.values(), _MAX_GRADIENT_NORM)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     run.optimizer.step()
@@ -230,22 +199,12 @@ def _update(run: TrainingRun, loss: Tensor, rate: float) -> None:
     # A shorter memory at the beginning, so that the average forgets the initial weights.
     decay = min(run.config.ema_decay, (1 + run.step) / (10 + run.step))
     with torch.no_grad():
-        for mean, parameter in zip(run.averaged.parameters(), run.model.parameters(), strict=True):
-            mean.lerp_(parameter, 1.0 - decay)
+        for name, parameter in parameters.items():
+            averages[name].lerp_(parameter, 1.0 - decay)
 
 
-def _draw_samples(path: Path, run: TrainingRun) -> None:
+def _draw_samples(path: Path, run: TrainingRun, trained: VideoModel) -> None:
     captions = list(dict.fromkeys(span.caption for span in run.clips.spans))
     count = min(_NUM_SHEET_ROWS, len(captions))
     prompts = [captions[number * len(captions) // count] for number in range(count)]
-    samples_BTCHW = draw_clips(
-        run.averaged,
-        run.tokenizer,
-        run.vocabulary,
-        prompts,
-        run.config.seed,
-        num_steps=run.config.sampling_steps,
-        guidance=run.config.guidance,
-        temperature=run.config.temperature,
-    )
-    draw_contact_sheet(path, prompts, samples_BTCHW)
+    draw_contact_sheet(path, prompts, draw_all(trained, prompts, run.config.seed))

@@ -12,14 +12,14 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from db.canonical import digest_of
-from training.config import TrainingConfig
+from training.settings import RunConfig
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 
-def run_seed(snapshot_root: str, config: TrainingConfig) -> str:
+def run_seed(snapshot_root: str, config: RunConfig) -> str:
     """Return the run's seed, a digest: fixed by the snapshot and the configuration before step 0."""
     return digest_of({"config": config.digest, "seed": config.seed, "snapshot": snapshot_root})
 

@@ -1,11 +1,7 @@
-"""A training run in progress: how it begins, how it is saved, and how it is taken up again.
-
-Shapes as in `training.model`.
-"""
+"""A training run in progress: how it begins, how it is saved, and how it is taken up again."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -17,34 +13,20 @@ from torch import Tensor
 
 from db.canonical import digest_of
 from training.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
-from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.errors import CheckpointError, NotCleared
 from training.exposure import ExposureTable
-from training.model import VideoDiT, build_model
+from training.learner import EncodedClip, Learner, Recipe
 from training.proof.ledger import Ledger
-from training.randomness import generator_for, run_seed
+from training.randomness import run_seed
+from training.settings import RunConfig
 from training.tensor_file import named_under, tensors_digest, tensors_under
-from training.tokenizer import PcaTokenizer, fit_tokenizer
-from training.vocabulary import Vocabulary, build_vocabulary
-from training.weights import model_from_tensors, tokenizer_from_tensors, tokenizer_tensors
 
 _ADAM_BETAS = (0.9, 0.99)
 
 
 def _ignore_progress(num_clips: int) -> None:
     """Stand in for a caller who shows no progress."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class TokenisedClip:
-    """A clip as a step consumes it: read, checked and tokenised in this process."""
-
-    clip_id: str
-    caption: str
-    frames_sha256: str
-    """Of the frames that the tokens were made from."""
-    tokens_NK: Tensor
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -55,11 +37,7 @@ class TrainingRun:
     folder: Path
     device: str
     seed: str
-    tokenizer: PcaTokenizer
-    vocabulary: Vocabulary
-    model: VideoDiT
-    averaged: VideoDiT
-    """Exponential moving average of `model`; the weights that sample."""
+    learner: Learner
     optimizer: torch.optim.AdamW
     exposures: ExposureTable
     ledger: Ledger
@@ -70,11 +48,11 @@ class TrainingRun:
     losses: list[float] = dataclasses.field(default_factory=list)
     is_between_steps: bool = True
     """False while parameters are being changed, when the run cannot be saved."""
-    token_memory: OrderedDict[str, TokenisedClip] = dataclasses.field(default_factory=OrderedDict)
+    memory: OrderedDict[str, EncodedClip] = dataclasses.field(default_factory=OrderedDict)
     """Clips met lately, by name."""
 
     @property
-    def config(self) -> TrainingConfig:
+    def config(self) -> RunConfig:
         """The configuration that the permit is for."""
         return self.clips.config
 
@@ -83,14 +61,15 @@ def prepare(
     clips: ClearedClips,
     folder: Path,
     *,
+    recipe: Recipe,
     ledger: Ledger,
     device: str,
     on_progress: Callable[[int], None] = _ignore_progress,
 ) -> TrainingRun:
     """Begin a run in `folder`, or take up the one whose newest intact checkpoint lies there.
 
-    Whatever the run consumes goes into `ledger`, which was just opened. A new run reads up to `config.tokenizer_clips`
-    clips to fit the tokenizer; `on_progress` gets their number.
+    Whatever the run consumes goes into `ledger`, which was just opened. A new run of the reference model reads up to
+    `config.num_fitting_clips` clips to fit the tokenizer; `on_progress` gets their number.
     Raises `NotCleared` if the permit is not one for training, `CheckpointError` if the checkpoint is of another
     snapshot or configuration, or none is intact, `ProofError` if the ledger does not hold what led to the checkpoint.
     """
@@ -99,9 +78,9 @@ def prepare(
         raise NotCleared(f"permit {permit.permit_id} is for {permit.purpose}; no run trains under it")
     ledger.note_permit(digest_of(permit.document()), 0 if checkpoint is None else checkpoint.step)
     if checkpoint is None:
-        run = _begin(clips, folder, ledger, device, on_progress)
+        run = _begin(clips, folder, recipe, ledger, device, on_progress)
     else:
-        run = _take_up(clips, folder, ledger, device, checkpoint)
+        run = _take_up(clips, folder, recipe, ledger, device, checkpoint)
     if not run.permits or run.permits[-1]["permit_id"] != permit.permit_id:
         run.permits.append(
             {"code_version": permit.code_version, "from_step": run.step, "permit_id": permit.permit_id}
@@ -120,13 +99,11 @@ def save_run(run: TrainingRun) -> Path:
         "random": {"next_step": run.step, "run_seed": run.seed},
         "snapshot_root": run.clips.snapshot.merkle_root,
         "torch": str(torch.__version__),
-        "vocabulary": list(run.vocabulary.words),
+        "vocabulary": list(run.learner.words()),
     }
     tensors = {
-        **named_under(run.model.state_dict(), "model"),
-        **named_under(run.averaged.state_dict(), "averaged"),
+        **run.learner.tensors(),
         **named_under(_optimizer_tensors(run), "optimizer"),
-        **named_under(tokenizer_tensors(run.tokenizer), "tokenizer"),
         **named_under(run.exposures.tensors(), "exposure"),
         "losses": torch.tensor(run.losses, dtype=torch.float64),
     }
@@ -138,33 +115,31 @@ def save_run(run: TrainingRun) -> Path:
 
 
 def _begin(
-    clips: ClearedClips, folder: Path, ledger: Ledger, device: str, on_progress: Callable[[int], None]
+    clips: ClearedClips,
+    folder: Path,
+    recipe: Recipe,
+    ledger: Ledger,
+    device: str,
+    on_progress: Callable[[int], None],
 ) -> TrainingRun:
     config = clips.config
     exposures = ExposureTable(len(clips))
-    tokenizer = fit_tokenizer(
-        _frames_for_fitting(clips, exposures, on_progress),
-        clip_shape=(config.num_frames, config.height, config.width),
-        patch_shape=(config.patch_frames, config.patch_height, config.patch_width),
-        num_components=config.num_components,
-    ).to(device)
-    _note_fitting(ledger, exposures)
-    vocabulary = build_vocabulary(span.caption for span in clips.spans)
     seed = run_seed(clips.snapshot.merkle_root, config)
-    model = build_model(
-        config, num_components=tokenizer.num_components, num_ids=vocabulary.num_ids, device=device
+    learner = recipe.begin(
+        [span.caption for span in clips.spans],
+        _frames_for_fitting(clips, exposures, on_progress),
+        seed=seed,
+        device=device,
     )
-    model.initialise(generator_for(seed, "weights", 0), tokenizer.variances)
+    if config.num_fitting_clips:
+        _note_fitting(ledger, exposures)
     return TrainingRun(
         clips=clips,
         folder=folder,
         device=device,
         seed=seed,
-        tokenizer=tokenizer,
-        vocabulary=vocabulary,
-        model=model,
-        averaged=copy.deepcopy(model).requires_grad_(False),
-        optimizer=_build_optimizer(model, config),
+        learner=learner,
+        optimizer=_build_optimizer(learner, config),
         exposures=exposures,
         ledger=ledger,
     )
@@ -178,29 +153,21 @@ def _note_fitting(ledger: Ledger, exposures: ExposureTable) -> None:
 def _frames_for_fitting(
     clips: ClearedClips, exposures: ExposureTable, on_progress: Callable[[int], None]
 ) -> Iterator[Tensor]:
-    for number, (index, sample) in enumerate(clips.stream(clips.config.tokenizer_clips), start=1):
+    for number, (index, sample) in enumerate(clips.stream(clips.config.num_fitting_clips), start=1):
         exposures.note_frames(index, sample["frames_sha256"])
         yield sample["frames_TCHW"]
         on_progress(number)
 
 
 def _take_up(
-    clips: ClearedClips, folder: Path, ledger: Ledger, device: str, checkpoint: Checkpoint
+    clips: ClearedClips, folder: Path, recipe: Recipe, ledger: Ledger, device: str, checkpoint: Checkpoint
 ) -> TrainingRun:
-    config, state, tensors = clips.config, checkpoint.state, checkpoint.tensors
+    state, tensors = checkpoint.state, checkpoint.tensors
     _check_same_run(clips, folder, state)
     ledger.skip_to(checkpoint.step)
-    tokenizer = tokenizer_from_tensors(tensors_under(tensors, "tokenizer"), config).to(device)
-    vocabulary = Vocabulary(tuple(state["vocabulary"]))
-
-    def rebuilt(prefix: str) -> VideoDiT:
-        return model_from_tensors(
-            tensors_under(tensors, prefix), config, tokenizer=tokenizer, vocabulary=vocabulary, device=device
-        )
-
-    model = rebuilt("model")
-    optimizer = _build_optimizer(model, config)
-    _restore_optimizer(optimizer, model, tensors_under(tensors, "optimizer"))
+    learner = recipe.rebuild(checkpoint, device=device)
+    optimizer = _build_optimizer(learner, clips.config)
+    _restore_optimizer(optimizer, learner, tensors_under(tensors, "optimizer"))
     exposures = ExposureTable(len(clips))
     exposures.restore(tensors_under(tensors, "exposure"))
     for index, frames_sha256 in exposures.frames_digests().items():
@@ -210,10 +177,7 @@ def _take_up(
         folder=folder,
         device=device,
         seed=state["random"]["run_seed"],
-        tokenizer=tokenizer,
-        vocabulary=vocabulary,
-        model=model,
-        averaged=rebuilt("averaged").requires_grad_(False),
+        learner=learner,
         optimizer=optimizer,
         exposures=exposures,
         ledger=ledger,
@@ -243,9 +207,9 @@ def _difference(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} is {saved.get(name)}, expected {asked.get(name)}" for name in names)
 
 
-def _build_optimizer(model: VideoDiT, config: TrainingConfig) -> torch.optim.AdamW:
+def _build_optimizer(learner: Learner, config: RunConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
-        model.parameters(),
+        learner.parameters().values(),
         lr=config.learning_rate,
         betas=_ADAM_BETAS,
         weight_decay=config.weight_decay,
@@ -257,19 +221,19 @@ def _optimizer_tensors(run: TrainingRun) -> dict[str, Tensor]:
     """Return AdamW's moments and step counts as `<moment>.<parameter>`."""
     return {
         f"{moment}.{name}": value
-        for name, parameter in run.model.named_parameters()
+        for name, parameter in run.learner.parameters().items()
         for moment, value in run.optimizer.state[parameter].items()
     }
 
 
-def _restore_optimizer(optimizer: torch.optim.AdamW, model: VideoDiT, tensors: Mapping[str, Tensor]) -> None:
+def _restore_optimizer(optimizer: torch.optim.AdamW, learner: Learner, tensors: Mapping[str, Tensor]) -> None:
     moments = {
         number: {
             moment: tensors[f"{moment}.{name}"]
             for moment in ("step", "exp_avg", "exp_avg_sq")
             if f"{moment}.{name}" in tensors
         }
-        for number, (name, _) in enumerate(model.named_parameters())
+        for number, name in enumerate(learner.parameters())
     }
     # Before the first step there are no moments to restore.
     if any(moments.values()):

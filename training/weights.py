@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from training.model import VideoDiT
     from training.tokenizer import PcaTokenizer
+    from training.video_model import VariedClip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,29 +35,84 @@ class TrainedModel:
     tokenizer: PcaTokenizer
     vocabulary: Vocabulary
     origin: Mapping[str, Any]
-    """Snapshot, seed and steps of the run, as the caller of `save_weights` recorded them."""
+    """Snapshot, seed and steps of the run, as the run recorded them."""
 
     @property
     def num_parameters(self) -> int:
         """Trained numbers of the transformer; the tokenizer's are not counted."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    @property
+    def architecture(self) -> str:
+        """That of the reference model."""
+        from training.model import ARCHITECTURE
 
-def save_weights(path: Path, trained: TrainedModel) -> str:
-    """Write the weights file durably and return its SHA-256. Equal models give equal bytes."""
-    from training.model import ARCHITECTURE
+        return ARCHITECTURE
 
-    tensors = named_under(trained.model.state_dict(), "model")
-    tensors |= named_under(tokenizer_tensors(trained.tokenizer), "tokenizer")
-    record = {
-        "architecture": ARCHITECTURE,
-        "config": trained.config.to_dict(),
-        "origin": dict(trained.origin),
-        "vocabulary": list(trained.vocabulary.words),
-    }
-    data = pack_tensors(tensors, record)
-    write_durably(path, data)
-    return sha256_hex(data)
+    @property
+    def device(self) -> str:
+        """Where its tensors are."""
+        return str(self.tokenizer.mean_P.device)
+
+    @property
+    def draws_from_prompts_only(self) -> bool:
+        """It can be held to known frames (`training.steering`)."""
+        return False
+
+    def draw(
+        self,
+        prompt: str,
+        seed: int,
+        *,
+        segment: int = 0,
+        known_CHW: Mapping[int, Tensor] | None = None,
+        varied: VariedClip | None = None,
+    ) -> Tensor:
+        """Draw one clip; see `training.generation.sample.draw_clip`."""
+        from training.generation.sample import draw_clip
+
+        return draw_clip(
+            self.model,
+            self.tokenizer,
+            self.vocabulary,
+            prompt,
+            seed,
+            num_steps=self.config.sampling_steps,
+            guidance=self.config.guidance,
+            temperature=self.config.temperature,
+            segment=segment,
+            known_CHW=known_CHW,
+            varied=varied,
+        )
+
+    def retell(self, frames_TCHW: Tensor) -> Tensor:
+        """Send a clip through the tokenizer and back."""
+        return self.tokenizer.decode(self.tokenizer.encode(frames_TCHW))
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """Name the words that no training caption held."""
+        return self.vocabulary.unknown_words(prompt)
+
+    def count_draw_flops(self, num_steps: int) -> int:
+        """Count the walk and the decoding on tensors without data."""
+        from training.quality.flops import count_flops
+
+        config = self.config
+        return count_flops(self, config.num_frames, config.height, config.width, num_steps, config.guidance)
+
+    def save(self, path: Path) -> str:
+        """Write the weights file durably and return its SHA-256."""
+        tensors = named_under(self.model.state_dict(), "model")
+        tensors |= named_under(tokenizer_tensors(self.tokenizer), "tokenizer")
+        record = {
+            "architecture": self.architecture,
+            "config": self.config.to_dict(),
+            "origin": dict(self.origin),
+            "vocabulary": list(self.vocabulary.words),
+        }
+        data = pack_tensors(tensors, record)
+        write_durably(path, data)
+        return sha256_hex(data)
 
 
 def load_weights(path: Path, *, device: str, expected_sha256: str | None = None) -> TrainedModel:
@@ -64,6 +120,15 @@ def load_weights(path: Path, *, device: str, expected_sha256: str | None = None)
 
     Raises `CheckpointError` if the file is missing, changed, of another architecture or inconsistent.
     """
+    data = read_weights(path, expected_sha256=expected_sha256)
+    try:
+        return _unpack_model(data, device)
+    except CheckpointError as exc:
+        raise CheckpointError(f"weights {path}: {exc}", hint=exc.hint) from exc
+
+
+def read_weights(path: Path, *, expected_sha256: str | None) -> bytes:
+    """Return the bytes of a weights file. Raises `CheckpointError` if it is missing or not the one expected."""
     try:
         data = path.read_bytes()
     except OSError as exc:
@@ -71,10 +136,7 @@ def load_weights(path: Path, *, device: str, expected_sha256: str | None = None)
     found = sha256_hex(data)
     if expected_sha256 is not None and found != expected_sha256:
         raise CheckpointError(f"weights {path}: sha256 {found[:12]}, expected {expected_sha256[:12]}")
-    try:
-        return _unpack_model(data, device)
-    except CheckpointError as exc:
-        raise CheckpointError(f"weights {path}: {exc}", hint=exc.hint) from exc
+    return data
 
 
 def _unpack_model(data: bytes, device: str) -> TrainedModel:

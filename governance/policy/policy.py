@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from db.vocabularies import Outcome, Tri, Use
 from governance.facts.facts import Facts, fact_types
+from governance.policy.base_models import BaseModelTerms
 from governance.policy.condition_language import Node, check_condition
 from governance.policy.conditions import Condition, ConditionError, PreparedFacts
 
@@ -100,6 +101,8 @@ class Policy:
     """It only holds and excludes, and is meant to be combined with a policy that clears."""
     is_promotable: bool = True
     """What is made under it may become a commercial release."""
+    base_models: BaseModelTerms = field(default_factory=BaseModelTerms)
+    """What it says of models that are fine-tuned; no fact of a clip, so it decides no clip."""
     parts: tuple[Policy, ...] = ()
     """Of a combined policy: the base, then its overlays."""
 

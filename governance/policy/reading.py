@@ -15,9 +15,12 @@ from typing import Any
 from db.canonical import sha256_hex
 from db.vocabularies import Use
 from governance.errors import PolicyError
+from governance.manifests.statements import ComponentStatus
+from governance.policy.base_models import BaseModelTerms, read_money
 from governance.policy.conditions import Condition, ConditionError, compile_condition
 from governance.policy.policy import RESEARCH, Effect, Policy, Rule
 from governance.policy.strict_yaml import load_strict_yaml
+from ingest.territories import TerritoryError, normal_territories
 
 SCHEMA_VERSION = 1
 MAX_RULES = 200
@@ -34,11 +37,13 @@ _POLICY_KEYS = {
     "title",
     "about",
     "promotable",
+    "base_models",
     "require",
     "rules",
 }
 _REQUIRED_POLICY_KEYS = ("schema", "name", "version", "title", "rules")
 _REQUIRE_KEYS = {"purpose", "use", "detector"}
+_BASE_MODEL_KEYS = {"training", "release", "territories", "annual_revenue"}
 _RULE_KEYS = {"id", "effect", "when", "code", "because", "remedy"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
@@ -76,6 +81,7 @@ def parse_policy(data: bytes, source: str) -> Policy:
         text=data.decode("utf-8"),
         source=source,
         is_overlay=is_overlay,
+        base_models=_base_models(document.get("base_models"), f"{source}: base_models"),
         is_promotable=_is_promotable(document, requirements.purpose, source),
     )
 
@@ -95,7 +101,7 @@ def _check_overlay(document: Mapping[str, Any], rules: Sequence[Rule], source: s
                 f"{source}: rule {rule.id} clears, and an overlay only holds and excludes",
                 hint="leave 'kind: overlay' out of a policy that clears",
             )
-    for key in ("require", "promotable"):
+    for key in ("require", "promotable", "base_models"):
         if key in document:
             raise PolicyError(
                 f"{source}: an overlay has no {key!r}: it takes that of the policy it is combined with"
@@ -112,6 +118,41 @@ def _is_promotable(document: Mapping[str, Any], purpose: str, source: str) -> bo
             hint="leave the key 'promotable' out, or set it to false",
         )
     return value
+
+
+def _base_models(value: Any, place: str) -> BaseModelTerms:
+    if value is None:
+        return BaseModelTerms()
+    stated = _mapping(value, place)
+    _check_keys(stated, _BASE_MODEL_KEYS, (), place)
+    terms: dict[str, Any] = {
+        key: _statuses(stated[key], f"{place}: {key}") for key in ("training", "release") if key in stated
+    }
+    try:
+        if "territories" in stated:
+            terms["territories"] = normal_territories(_texts(stated["territories"], f"{place}: territories"))
+            if not terms["territories"]:
+                raise PolicyError(f"{place}: territories: name where releases go, or leave the key out")
+        if "annual_revenue" in stated:
+            terms["annual_revenue"] = read_money(_text(stated["annual_revenue"], f"{place}: annual_revenue"))
+    except (TerritoryError, ValueError) as exc:
+        raise PolicyError(f"{place}: {exc}", hint=getattr(exc, "hint", None)) from exc
+    return BaseModelTerms(**terms)
+
+
+def _statuses(value: Any, place: str) -> frozenset[ComponentStatus]:
+    try:
+        return frozenset(ComponentStatus(name) for name in _texts(value, place))
+    except ValueError as exc:
+        known = ", ".join(ComponentStatus)
+        raise PolicyError(f"{place}: {exc}", hint=f"statuses are: {known}") from exc
+
+
+def _texts(value: Any, place: str) -> list[str]:
+    """Return a list of texts; an empty one is a statement too: none."""
+    if not isinstance(value, list):
+        raise PolicyError(f"{place}: expected a list, found {value!r}")
+    return [_text(item, place) for item in value]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from tests.training.cleared_footage import (
 )
 from training.config import TrainingConfig
 from training.errors import NotCleared
+from training.reference import ReferenceRecipe
 from training.run import prepare
 
 HOUR = dt.timedelta(hours=1)
@@ -114,7 +115,13 @@ def test_a_permit_for_evaluation_opens_what_is_held_out_and_trains_nothing(
     with pytest.raises(NotCleared, match=f"clip {training}: in the training part"):
         clips.index_of(training)
     with pytest.raises(NotCleared, match=r"is for cleartitle\.evaluation; no run trains under it"):
-        prepare(clips, tmp_path / "run", ledger=open_ledger(tmp_path / "run"), device="cpu")
+        prepare(
+            clips,
+            tmp_path / "run",
+            recipe=ReferenceRecipe(TINY),
+            ledger=open_ledger(tmp_path / "run"),
+            device="cpu",
+        )
     assert not (tmp_path / "run").exists()
 
 

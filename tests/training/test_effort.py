@@ -30,27 +30,31 @@ def line(start: int, end: int, *, joules: float | None = 10.0, machine: str = "o
 
 
 def test_processes_add_up_and_steps_taken_again_count_again() -> None:
-    found = run_effort([line(0, 4), line(2, 6, machine="two")], num_steps=6, flop_per_step=100)
+    found = run_effort(
+        [line(0, 4), line(2, 6, machine="two")], num_steps=6, flop_per_step=100, flop_method="by hand"
+    )
     assert (found["num_steps_taken"], found["flop"], found["num_steps_not_metered"]) == (8, 800, 0)
     assert (found["wall_seconds"], found["cpu_seconds"], found["energy_joules"]) == (4.0, 6.0, 20.0)
     assert found["machines"] == ["one", "two"]
 
 
 def test_steps_that_nobody_metered_are_operations_and_are_named() -> None:
-    found = run_effort([line(4, 6)], num_steps=6, flop_per_step=100)
+    found = run_effort([line(4, 6)], num_steps=6, flop_per_step=100, flop_method="by hand")
     assert (found["flop"], found["num_steps_not_metered"]) == (600, 4)
-    nothing = run_effort([], num_steps=6, flop_per_step=100)
+    nothing = run_effort([], num_steps=6, flop_per_step=100, flop_method="by hand")
     assert (nothing["flop"], nothing["num_steps_not_metered"], nothing["energy_joules"]) == (600, 6, None)
 
 
 def test_energy_is_stated_whole_or_not_at_all() -> None:
-    found = run_effort([line(0, 2), line(2, 4, joules=None)], num_steps=4, flop_per_step=1)
+    found = run_effort(
+        [line(0, 2), line(2, 4, joules=None)], num_steps=4, flop_per_step=1, flop_method="by hand"
+    )
     assert (found["energy_joules"], found["energy_method"]) == (None, "not measured: no counters")
 
 
 @pytest.mark.parametrize(("flop_per_step", "is_above"), [(int(GPAI_FLOP / 2), False), (int(GPAI_FLOP), True)])
 def test_the_threshold_of_general_purpose_models_is_flagged(flop_per_step: int, is_above: bool) -> None:
-    found = run_effort([line(0, 2)], num_steps=2, flop_per_step=flop_per_step)
+    found = run_effort([line(0, 2)], num_steps=2, flop_per_step=flop_per_step, flop_method="by hand")
     assert found["general_purpose"]["reaches_threshold"] is is_above
 
 

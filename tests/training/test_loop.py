@@ -17,12 +17,19 @@ from training.config import TrainingConfig
 from training.errors import CheckpointError, TrainingConfigError
 from training.loop import StepReport, finish, learning_rate_at, prepare, train_steps
 from training.randomness import batch_indices
+from training.reference import ReferenceLearner, ReferenceRecipe
 from training.run import TrainingRun
 
 
 def _prepared(snapshot: Snapshot, folder: Path, config: TrainingConfig = TINY) -> TrainingRun:
     clips = open_clips(snapshot, folder / "frames", config=config)
-    return prepare(clips, folder / "checkpoints", ledger=open_ledger(folder / "checkpoints"), device="cpu")
+    return prepare(
+        clips,
+        folder / "checkpoints",
+        recipe=ReferenceRecipe(config),
+        ledger=open_ledger(folder / "checkpoints"),
+        device="cpu",
+    )
 
 
 def _stopped_after(snapshot: Snapshot, folder: Path, num_steps: int) -> TrainingRun:
@@ -159,7 +166,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     steps = train_steps(run)
     next(steps)
     with torch.no_grad():
-        run.model.predict.bias.fill_(float("nan"))
+        assert isinstance(run.learner, ReferenceLearner)
+        run.learner.model.predict.bias.fill_(float("nan"))
     with pytest.raises(TrainingConfigError, match="step 2: the loss is nan") as stopped:
         next(steps)
     assert stopped.value.hint is not None
@@ -169,7 +177,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 def test_fitting_reports_progress(snapshot: Snapshot, tmp_path: Path) -> None:
     seen: list[int] = []
     clips, ledger = open_clips(snapshot, tmp_path / "frames"), open_ledger(tmp_path)
-    prepare(clips, tmp_path, ledger=ledger, device="cpu", on_progress=seen.append)
+    prepare(
+        clips, tmp_path, recipe=ReferenceRecipe(TINY), ledger=ledger, device="cpu", on_progress=seen.append
+    )
     assert seen == [1, 2, 3, 4, 5]
 
 

@@ -12,19 +12,23 @@ from governance.snapshots.snapshot import Snapshot
 from tests.media import flip_byte
 from tests.training.cleared_footage import TINY, open_clips, open_ledger
 from training.errors import CheckpointError
-from training.generation.sample import draw_clip, draw_clips
+from training.generation.sample import draw_clip
 from training.loop import prepare, train_steps, trained_model
+from training.reference import ReferenceRecipe
 from training.tensor_file import METADATA_KEY, pack_tensors, unpack_tensors
-from training.weights import TrainedModel, load_weights, save_weights
+from training.video_model import draw_all
+from training.weights import TrainedModel, load_weights
 
 
 @pytest.fixture
 def trained(snapshot: Snapshot, tmp_path: Path) -> TrainedModel:
     """A model after a few steps."""
     clips, ledger = open_clips(snapshot, tmp_path / "frames"), open_ledger(tmp_path / "checkpoints")
-    run = prepare(clips, tmp_path / "checkpoints", ledger=ledger, device="cpu")
+    run = prepare(clips, tmp_path / "checkpoints", recipe=ReferenceRecipe(TINY), ledger=ledger, device="cpu")
     list(train_steps(run))
-    return trained_model(run)
+    model = trained_model(run)
+    assert isinstance(model, TrainedModel)
+    return model
 
 
 def _draw(trained: TrainedModel, prompt: str, seed: int) -> torch.Tensor:
@@ -48,7 +52,7 @@ def _rewritten(path: Path, **changes: object) -> Path:
 
 def test_loaded_weights_draw_the_same_clips(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    sha256 = save_weights(path, trained)
+    sha256 = trained.save(path)
     loaded = load_weights(path, device="cpu", expected_sha256=sha256)
     assert (loaded.config, loaded.vocabulary, loaded.origin) == (TINY, trained.vocabulary, trained.origin)
     assert loaded.origin["snapshot_name"] == "tiny"
@@ -58,7 +62,7 @@ def test_loaded_weights_draw_the_same_clips(trained: TrainedModel, tmp_path: Pat
 
 def test_weights_are_reproducible_and_carry_one_metadata_key(trained: TrainedModel, tmp_path: Path) -> None:
     first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    assert save_weights(first, trained) == save_weights(second, trained)
+    assert trained.save(first) == trained.save(second)
     data = first.read_bytes()
     assert data == second.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -67,7 +71,7 @@ def test_weights_are_reproducible_and_carry_one_metadata_key(trained: TrainedMod
 
 def test_one_changed_byte_of_weights_is_refused(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    sha256 = save_weights(path, trained)
+    sha256 = trained.save(path)
     flip_byte(path, -1)
     with pytest.raises(CheckpointError, match=rf"model\.safetensors: sha256 .*, expected {sha256[:12]}"):
         load_weights(path, device="cpu", expected_sha256=sha256)
@@ -75,7 +79,7 @@ def test_one_changed_byte_of_weights_is_refused(trained: TrainedModel, tmp_path:
 
 def test_weights_of_another_architecture_are_refused(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    save_weights(path, trained)
+    trained.save(path)
     with pytest.raises(CheckpointError, match="architecture 'other/1', expected 'cleartitle-video-dit/2'"):
         load_weights(_rewritten(path, architecture="other/1"), device="cpu")
 
@@ -84,7 +88,7 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(
     trained: TrainedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.safetensors"
-    save_weights(path, trained)
+    trained.save(path)
     deeper = {**TINY.to_dict(), "model_depth": 2}
     with pytest.raises(CheckpointError, match=r"tensors do not fit the architecture: .*blocks\.1"):
         load_weights(_rewritten(path, config=deeper), device="cpu")
@@ -104,7 +108,7 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, content: bytes | 
 
 def test_a_record_with_missing_parts_is_refused(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    save_weights(path, trained)
+    trained.save(path)
     with pytest.raises(CheckpointError, match="record is incomplete"):
         load_weights(_rewritten(path, config={"misspelt": 1}), device="cpu")
 
@@ -119,18 +123,9 @@ def test_seed_and_prompt_decide_the_clip(trained: TrainedModel) -> None:
 
 def test_each_of_several_clips_can_be_drawn_alone(trained: TrainedModel) -> None:
     prompts = ["discs over sand", "discs over sand", ""]
-    clips = draw_clips(
-        trained.model,
-        trained.tokenizer,
-        trained.vocabulary,
-        prompts,
-        7,
-        num_steps=2,
-        guidance=2.0,
-        temperature=1.0,
-    )
+    clips = draw_all(trained, prompts, 7)
     for number, prompt in enumerate(prompts):
-        assert torch.equal(clips[number], _draw(trained, prompt, 7 + number))
+        assert torch.equal(clips[number], trained.draw(prompt, 7 + number))
 
 
 def test_temperature_scales_the_noise_that_a_clip_is_drawn_from(trained: TrainedModel) -> None:

@@ -22,8 +22,8 @@ from training.copying.held_out import HeldOutSpan, held_out_spans, own_spans, re
 from training.copying.record import record_test
 from training.copying.statistic import CopyingStatistic, compare_distances
 from training.licensed_run import WEIGHTS_NAME, model_folder
+from training.recipes import open_model
 from training.screening.nearest import open_nearest
-from training.weights import load_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def _measure(
     """Return the distances of generated and of held-out clips."""
     weights = model_folder(project, record.name) / WEIGHTS_NAME
     device = str(choose_compute().device)
-    trained = load_weights(weights, device=device, expected_sha256=record.weights_sha256)
+    trained = open_model(weights, device=device, expected_sha256=record.weights_sha256)
     nearest = open_nearest(project, record.name, encoder.identity)
     drawn = drawn_frames(trained, _prompts(snapshot, num_clips), seed)
     others = retold_frames(trained, (read_span(span, trained.config) for span in spans))

@@ -18,9 +18,8 @@ from ingest.encoders import Encoder
 from ingest.find import read_query
 from training.generation.clip_file import write_clip
 from training.generation.request import FRAME_RATE
-from training.generation.sample import draw_clip
 from training.screening.nearest import NearestClips
-from training.weights import TrainedModel
+from training.video_model import VideoModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,26 +37,15 @@ class Distances:
     """Clips without a picture that has texture enough to be compared."""
 
 
-def drawn_frames(trained: TrainedModel, prompts: Iterable[str], seed: int) -> Iterator[Tensor]:
+def drawn_frames(trained: VideoModel, prompts: Iterable[str], seed: int) -> Iterator[Tensor]:
     """Draw one clip for each prompt, with `seed` and those after it, uint8 TCHW."""
-    config = trained.config
     for number, prompt in enumerate(prompts):
-        yield draw_clip(
-            trained.model,
-            trained.tokenizer,
-            trained.vocabulary,
-            prompt,
-            seed + number,
-            num_steps=config.sampling_steps,
-            guidance=config.guidance,
-            temperature=config.temperature,
-        )
+        yield trained.draw(prompt, seed + number)
 
 
-def retold_frames(trained: TrainedModel, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield clips as the model's tokenizer can tell them, uint8 TCHW."""
-    for frames_TCHW in frames:
-        yield trained.tokenizer.decode(trained.tokenizer.encode(frames_TCHW))
+def retold_frames(trained: VideoModel, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield clips as the model's own coding of pictures can tell them, uint8 TCHW."""
+    return map(trained.retell, frames)
 
 
 def distances_of(

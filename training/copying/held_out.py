@@ -18,7 +18,7 @@ from ingest.digests import file_digest
 from ingest.frames import decode_clip
 from ingest.probe import probe
 from ingest.sources import SkippedFile, printable_path, walk_sources
-from training.config import TrainingConfig
+from training.settings import RunConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +90,7 @@ def _spans_of(path: Path, clip_seconds: float) -> list[HeldOutSpan]:
     return [HeldOutSpan(path, start, min(start + ticks, max(last, 1))) for start in starts]
 
 
-def read_span(span: HeldOutSpan, config: TrainingConfig) -> Tensor:
+def read_span(span: HeldOutSpan, config: RunConfig) -> Tensor:
     """Return the frames of a span as training would see them, uint8 TCHW. Raises `MediaError`."""
     import torch
 

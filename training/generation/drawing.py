@@ -12,12 +12,12 @@ from governance.manifests.statements import ClipStatement, WatermarkStatement
 from training.generation.clip_file import write_clip
 from training.generation.generator import Generator
 from training.generation.request import ClipRequest, SourceUse
-from training.generation.sample import VariedClip, draw_clip, first_step_of
+from training.generation.sample import first_step_of
 from training.generation.sequence import draw_loop, draw_sequence, num_segments
 from training.generation.source import Source
 from training.generation.thumbnail import thumbnail_jpeg
 from training.quality.effort import ComputeRecord, gpu_uuid, stopwatch
-from training.quality.flops import count_flops
+from training.video_model import VariedClip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,9 +50,9 @@ def draw(
 
     Raises `UndecidedError` if it cannot be encoded.
     """
-    trained, config, binding = generator.trained, generator.trained.config, generator.binding
+    trained, binding = generator.trained, generator.binding
     mark_id = mark_of(statement.clip_urn)
-    with stopwatch(gpu_uuid=gpu_uuid(str(trained.tokenizer.mean_P.device))) as watch:
+    with stopwatch(gpu_uuid=gpu_uuid(trained.device)) as watch:
         frames_TCHW = _frames(generator, request, source)
     write_clip(
         path,
@@ -62,14 +62,7 @@ def draw(
         width=statement.width,
         on_frames=lambda frames: binding.mark_frames(frames, mark_id),
     )
-    flop = count_flops(
-        trained,
-        config.num_frames,
-        config.height,
-        config.width,
-        _steps_taken(generator, request),
-        config.guidance,
-    ) * _segments_taken(generator, request)
+    flop = trained.count_draw_flops(_steps_taken(generator, request)) * _segments_taken(generator, request)
     is_readable = binding.read_mark(path).mark_id == mark_id
     return DrawnClip(
         path=path,
@@ -88,19 +81,7 @@ def _frames(generator: Generator, request: ClipRequest, source: Source | None) -
     varied = _varied(request, source)
 
     def segment(number: int, known_CHW: Mapping[int, Tensor]) -> Tensor:
-        return draw_clip(
-            trained.model,
-            trained.tokenizer,
-            trained.vocabulary,
-            request.prompt,
-            request.seed,
-            num_steps=config.sampling_steps,
-            guidance=config.guidance,
-            temperature=config.temperature,
-            segment=number,
-            known_CHW=known_CHW,
-            varied=varied,
-        )
+        return trained.draw(request.prompt, request.seed, segment=number, known_CHW=known_CHW, varied=varied)
 
     if request.is_loop:
         return draw_loop(segment, num_frames, config.num_frames)

@@ -26,9 +26,10 @@ from ingest.watermark.binding import SoftBinding, SpreadSpectrum
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
 from training.copying.record import require_no_copying
 from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
+from training.recipes import open_model
 from training.screening.result import ScreenResult
 from training.screening.screen import open_screen
-from training.weights import TrainedModel, load_weights
+from training.video_model import VideoModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Generator:
 
     record: ModelRecord
     snapshot: Snapshot
-    trained: TrainedModel
+    trained: VideoModel
     ingredient: Ingredient
     trust: TrustAnchors
     identity: SigningIdentity
@@ -81,7 +82,7 @@ def open_generator(
     weights = model_folder(project, name) / WEIGHTS_NAME
     trust = load_project_trust(project)
     compute = choose_compute()
-    trained = load_weights(weights, device=str(compute.device), expected_sha256=record.weights_sha256)
+    trained = open_model(weights, device=str(compute.device), expected_sha256=record.weights_sha256)
     ingredient = ingredient_from_sidecar(
         weights,
         weights.with_name(SIDECAR_NAME),

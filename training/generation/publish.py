@@ -122,7 +122,7 @@ def _published(
         path=path,
         urn=urn,
         request=request,
-        unknown_words=tuple(generator.trained.vocabulary.unknown_words(request.prompt)),
+        unknown_words=generator.trained.unknown_words(request.prompt),
         is_new=is_new,
         not_examined=permission.not_examined,
     )

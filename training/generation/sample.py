@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from training.randomness import generator_for
@@ -13,17 +12,8 @@ if TYPE_CHECKING:
 
     from training.model import VideoDiT
     from training.tokenizer import PcaTokenizer
+    from training.video_model import VariedClip
     from training.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariedClip:
-    """A clip that another one departs from (Meng et al. 2021, arXiv 2108.01073, "SDEdit", for a straight path)."""
-
-    frames_TCHW: Tensor
-    """uint8 RGB, as many frames and as large as the model draws."""
-    strength_percent: int
-    """How much of the way is walked anew: 1 keeps nearly everything, 100 nothing."""
 
 
 def first_step_of(num_steps: int, strength_percent: int) -> int:
@@ -80,37 +70,3 @@ def draw_clip(
         steering=know_frames(tokenizer, known_CHW) if known_CHW else None,
     )
     return tokenizer.decode(tokens_1NK[0])
-
-
-def draw_clips(
-    model: VideoDiT,
-    tokenizer: PcaTokenizer,
-    vocabulary: Vocabulary,
-    prompts: Sequence[str],
-    seed: int,
-    *,
-    num_steps: int,
-    guidance: float,
-    temperature: float,
-) -> Tensor:
-    """Draw one clip per prompt as uint8 RGB BTCHW; prompt i uses `seed + i` and can be drawn again alone.
-
-    Clips are drawn one by one: in a batch, the last digits of each would depend on the others.
-    """
-    import torch
-
-    return torch.stack(
-        [
-            draw_clip(
-                model,
-                tokenizer,
-                vocabulary,
-                prompt,
-                seed + number,
-                num_steps=num_steps,
-                guidance=guidance,
-                temperature=temperature,
-            )
-            for number, prompt in enumerate(prompts)
-        ]
-    )

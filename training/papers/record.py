@@ -13,7 +13,6 @@ from db.clock import rfc3339, utc_now
 from governance.snapshots.document import license_shares, totals, training_leaves
 from governance.version import VERSION
 from training.loop import FinishedRun
-from training.model import ARCHITECTURE
 from training.proof.intent import INTENT_NAME
 from training.proof.ledger import HEADS_NAME, read_heads
 
@@ -79,7 +78,7 @@ def gather(
         name=name,
         urn=urn,
         weights_sha256=finished.weights_sha256,
-        architecture=ARCHITECTURE,
+        architecture=finished.architecture,
         num_parameters=finished.num_parameters,
         num_steps=int(intent["config"]["num_steps"]),
         final_loss=finished.final_loss,

@@ -15,11 +15,12 @@ from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
 from governance.signing.keys import load_permit_public_key
-from training.config import TrainingConfig, config_from_mapping
 from training.errors import ProofError, TrainingConfigError
 from training.licensed_run import WEIGHTS_NAME, model_folder
 from training.proof.intent import INTENT_NAME, RunIntent, read_intent
 from training.proof.ledger import HEADS_NAME, LEDGER_NAME
+from training.recipes import read_config
+from training.settings import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class RunEvidence:
     folder: Path
     key: ed25519.Ed25519PublicKey
     intent: RunIntent
-    config: TrainingConfig
+    config: RunConfig
     model: ModelRecord | None
     """`None`: the run has not finished."""
     weights: Path | None
@@ -79,9 +80,9 @@ def find_run(project: Project, name: str) -> RunEvidence:
     )
 
 
-def _config(document: Mapping[str, Any], folder: Path) -> TrainingConfig:
+def _config(document: Mapping[str, Any], folder: Path) -> RunConfig:
     try:
-        config = config_from_mapping(document["config"])
+        config = read_config(document["config"])
     except (TrainingConfigError, KeyError, TypeError) as exc:
         raise ProofError(f"{folder / INTENT_NAME}: states no configuration that can be read: {exc}") from exc
     if config.digest != document.get("config_digest"):

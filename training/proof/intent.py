@@ -21,10 +21,10 @@ from db.clock import rfc3339, utc_now
 from db.files import write_durably
 from governance.snapshots.permits import RunPermit
 from governance.snapshots.snapshot import Snapshot
-from training.config import TrainingConfig
 from training.errors import ProofError
 from training.proof.environment import code_digest, environment
 from training.proof.signatures import check_signature, signed
+from training.settings import RunConfig
 
 FORMAT = "cleartitle.run-intent/1"
 INTENT_NAME = "intent.json"
@@ -47,7 +47,7 @@ def declare_intent(
     *,
     run_id: str,
     snapshot: Snapshot,
-    config: TrainingConfig,
+    config: RunConfig,
     permit: RunPermit,
     device: str,
     key: ed25519.Ed25519PrivateKey,
@@ -110,7 +110,7 @@ def read_intent(path: Path, key: ed25519.Ed25519PublicKey) -> RunIntent:
     return RunIntent(document=document)
 
 
-def _check_same(intent: RunIntent, snapshot: Snapshot, config: TrainingConfig, path: Path) -> None:
+def _check_same(intent: RunIntent, snapshot: Snapshot, config: RunConfig, path: Path) -> None:
     stated = (intent.document["snapshot"]["merkle_root"], intent.document["config_digest"])
     if stated != (snapshot.merkle_root, config.digest):
         raise ProofError(

@@ -32,6 +32,7 @@ from training.proof.evidence import RunEvidence
 from training.proof.findings import Level, ProofFinding, fails, holds, not_checked
 from training.proof.intent import INTENT_NAME
 from training.proof.ledger import HEADS_NAME, LEDGER_NAME, Ledger
+from training.recipes import recipe_for
 from training.run import prepare, save_run
 
 
@@ -95,6 +96,7 @@ def _train_again(
     again = prepare(
         clips,
         folder,
+        recipe=recipe_for(run.config),
         ledger=Ledger(folder, intent_sha256=run.intent.sha256, key=key),
         device=str(choose_compute().device),
     )

@@ -148,7 +148,7 @@ def _check_origin(run: RunEvidence, data: bytes) -> ProofFinding:
         return not_checked(
             Level.L0, "weights.origin", f"the newest checkpoint is after {checkpoint.step} steps"
         )
-    averaged = named_under(tensors_under(checkpoint.tensors, "averaged"), "model")
+    averaged = named_under(tensors_under(checkpoint.tensors, "averaged"), run.config.weights_prefix)
     averaged |= named_under(tensors_under(checkpoint.tensors, "tokenizer"), "tokenizer")
     if tensors_digest(unpack_tensors(data)[0]) != tensors_digest(averaged):
         return fails(Level.L0, "weights.origin", "the weights are not those that the run averaged")
