@@ -14,29 +14,31 @@ same CPU with the same number of threads. Shapes as in `training.model`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from training.config import TrainingConfig
+from training.draws import StepDraws, draw_words, noise_generator
 from training.errors import CheckpointError, TrainingConfigError
 from training.exposure import Exposure
-from training.flow import draw_times, flow_loss
+from training.flow import flow_loss
 from training.generation.sample import draw_clips
+from training.memory import advising
 from training.plots import draw_contact_sheet, draw_loss_curve
 from training.randomness import batch_indices, generator_for
 from training.run import TokenisedClip, TrainingRun, prepare, save_run
-from training.vocabulary import PADDING_ID
 from training.weights import TrainedModel, save_weights
 
 __all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
 
-# A clip's tokens take 12 KiB with the default configuration.
-_TOKEN_MEMORY_CLIPS = 4096
+# A clip's tokens take 12 KiB with the default configuration, 768 KiB with the preset `s`, 18 MiB with `b256`.
+_TOKEN_MEMORY_BYTES = 2 << 30
 _MAX_GRADIENT_NORM = 1.0
 _NUM_SHEET_ROWS = 8
 
@@ -48,6 +50,8 @@ class StepReport:
     step: int
     """Steps taken so far, this one included."""
     loss: float
+    gradient_norm: float
+    """Of the whole batch, before it is cut to at most 1."""
     learning_rate: float
     clip_ids: tuple[str, ...]
     """The clips of the batch, in order; one may occur twice."""
@@ -72,8 +76,8 @@ def train_steps(run: TrainingRun) -> Generator[StepReport, None, None]:
     """Take the steps that are left, yielding after each; write a checkpoint every `config.checkpoint_every`.
 
     When interrupted, or closed early by the caller, the run is saved where it stands and the interruption
-    goes on. Raises `TrainingConfigError` if the loss is not finite, `NotCleared` if a clip may no longer be
-    read.
+    goes on. Raises `TrainingConfigError` if loss or gradient is not finite or memory runs out, `NotCleared` if a clip
+    may no longer be read; nothing is saved then.
     """
     try:
         while run.step < run.config.num_steps:
@@ -148,42 +152,94 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 def _take_step(run: TrainingRun) -> StepReport:
     config = run.config
     indices = batch_indices(run.seed, run.step, num_clips=len(run.clips), batch_size=config.batch_size)
-    samples = [_tokenised(run, index) for index in indices]
-    loss = _batch_loss(run, samples)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise TrainingConfigError(
-            f"step {run.step + 1}: the loss is {value}, expected a finite number",
-            hint=f"lower learning_rate (now {config.learning_rate}); the checkpoint before is kept",
-        )
-    rate = learning_rate_at(run.step, config)
-    run.is_between_steps = False
-    _update(run, loss, rate)
+    with advising(config, run.execution.device, doing=f"step {run.step + 1}"):
+        loss, frames_sha256 = _accumulate(run, indices)
+        _require_finite(run, "loss", loss)
+        norm = float(torch.nn.utils.clip_grad_norm_(run.model.parameters(), _MAX_GRADIENT_NORM))
+        _require_finite(run, "norm of the gradient", norm)
+        rate = learning_rate_at(run.step, config)
+        run.is_between_steps = False
+        _update(run, rate)
     run.exposures.note_step(run.step, indices)
-    for index, sample in zip(indices, samples, strict=True):
-        run.exposures.note_frames(index, sample.frames_sha256)
-    run.ledger.note_step(run.step, indices, [sample.frames_sha256 for sample in samples])
-    run.losses.append(value)
+    for index, digest in zip(indices, frames_sha256, strict=True):
+        # What another process read must be what this one would.
+        run.clips.frame_cache.expect(run.clips.spans[index].clip_id, digest)
+        run.exposures.note_frames(index, digest)
+    run.ledger.note_step(run.step, indices, frames_sha256)
+    run.losses.append(loss)
     run.step += 1
     run.is_between_steps = True
-    clip_ids = tuple(sample.clip_id for sample in samples)
-    return StepReport(step=run.step, loss=value, learning_rate=rate, clip_ids=clip_ids)
+    return StepReport(
+        step=run.step,
+        loss=loss,
+        gradient_norm=norm,
+        learning_rate=rate,
+        clip_ids=tuple(run.clips.spans[index].clip_id for index in indices),
+    )
 
 
-def _batch_loss(run: TrainingRun, samples: list[TokenisedClip]) -> Tensor:
-    """Compute the loss of one batch; random draws are made on the CPU, the same for every device."""
+def _require_finite(run: TrainingRun, name: str, value: float) -> None:
+    """Raise `TrainingConfigError` before anything is changed; the run is not saved after."""
+    if not math.isfinite(value):
+        raise TrainingConfigError(
+            f"step {run.step + 1}: the {name} is {value}, expected a finite number",
+            hint=f"lower learning_rate (now {run.config.learning_rate}); the checkpoint before is kept",
+        )
+
+
+def _accumulate(run: TrainingRun, indices: Sequence[int]) -> tuple[float, list[str]]:
+    """Add up the gradient of a batch: each process of the team takes its share, in parts.
+
+    Returns the loss of the whole batch, and the digests of its frames in the order of `indices`.
+    """
+    team, num_parts = run.team, run.config.accumulation
+    run.optimizer.zero_grad()
+    draws = _draw(run, indices)
+    size = len(indices) // (team.size * num_parts)
+    share, loss, digests = team.rank * num_parts * size, 0.0, list[str]()
+    for start in range(share, share + num_parts * size, size):
+        samples = [_tokenised(run, index) for index in indices[start : start + size]]
+        is_last = start + size == share + num_parts * size
+        with contextlib.nullcontext() if is_last else team.holding_back():
+            part = _loss(run, samples, draws.part(start, start + size)) / num_parts
+            part.backward()  # type: ignore[no-untyped-call]
+        loss += part.item()
+        digests += [sample.frames_sha256 for sample in samples]
+    shares = team.gather((loss, digests))
+    return sum(value for value, _ in shares) / team.size, [digest for _, part in shares for digest in part]
+
+
+def _draw(run: TrainingRun, indices: Sequence[int]) -> StepDraws:
+    """Draw what is random in the step for the whole batch, the same in every process."""
     generator = generator_for(run.seed, "step", run.step)
-    tokens_BNK = torch.stack([sample.tokens_NK for sample in samples])
-    time_B = draw_times(len(samples), generator)
-    noise_BNK = torch.randn(tokens_BNK.shape, generator=generator)
-    words_BL = _words(run, [sample.caption for sample in samples], generator)
+    time_B = run.model.parametrisation.times.draw(len(indices), generator)
+    device = run.execution.noise_device
+    noise_BNK = torch.randn(
+        (len(indices), run.tokenizer.num_tokens, run.tokenizer.num_components),
+        generator=noise_generator(run.seed, run.step, generator, device),
+        device=device,
+    )
+    words_BL = draw_words(
+        [run.clips.spans[index].caption for index in indices],
+        run.vocabulary,
+        run.config,
+        generator,
+        is_cut=not run.model.reads_whole_captions,
+    )
+    return StepDraws(time_B=time_B, noise_BNK=noise_BNK, words_BL=words_BL)
+
+
+def _loss(run: TrainingRun, samples: list[TokenisedClip], draws: StepDraws) -> Tensor:
+    """Compute the mean loss of some clips of the batch."""
+    device = run.execution.device
+    time_B = draws.time_B.to(device)
     return flow_loss(
-        run.model,
-        tokens_BNK,
-        words_BL.to(run.device),
-        time_B=time_B.to(run.device),
-        noise_BNK=noise_BNK.to(run.device),
-        variance_K=run.tokenizer.variances,
+        run.velocity,
+        torch.stack([sample.tokens_NK for sample in samples]),
+        draws.words_BL.to(device),
+        time_B=time_B,
+        noise_BNK=draws.noise_BNK.to(device),
+        weight_B1K=run.model.parametrisation.error_weight(time_B),
     )
 
 
@@ -199,34 +255,19 @@ def _tokenised(run: TrainingRun, index: int) -> TokenisedClip:
     sample = run.clips[index]
     clip = memory[span.clip_id] = TokenisedClip(
         clip_id=span.clip_id,
-        caption=sample["caption"],
         frames_sha256=sample["frames_sha256"],
         tokens_NK=run.tokenizer.encode(sample["frames_TCHW"]),
     )
-    if len(memory) > _TOKEN_MEMORY_CLIPS:
+    if len(memory) * clip.tokens_NK.nbytes > _TOKEN_MEMORY_BYTES:
         memory.popitem(last=False)
     return clip
 
 
-def _words(run: TrainingRun, captions: list[str], generator: torch.Generator) -> Tensor:
-    """Return caption ids BL with whole captions and single words left out at random."""
-    config = run.config
-    words_BL = torch.tensor([run.vocabulary.encode(caption, config.max_words) for caption in captions])
-    # Padding beyond the longest caption of the batch would only cost time.
-    words_BL = words_BL[:, : max(1, int((words_BL != PADDING_ID).sum(dim=1).max()))]
-    is_uncaptioned_B1 = torch.rand(len(captions), 1, generator=generator) < config.caption_dropout
-    is_left_out_BL = torch.rand(words_BL.shape, generator=generator) < config.word_dropout
-    return words_BL.masked_fill(is_uncaptioned_B1 | is_left_out_BL, PADDING_ID)
-
-
-def _update(run: TrainingRun, loss: Tensor, rate: float) -> None:
+def _update(run: TrainingRun, rate: float) -> None:
     """Take one optimiser step and move the average after it."""
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), _MAX_GRADIENT_NORM)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     run.optimizer.step()
-    run.optimizer.zero_grad()
     # A shorter memory at the beginning, so that the average forgets the initial weights.
     decay = min(run.config.ema_decay, (1 + run.step) / (10 + run.step))
     with torch.no_grad():

@@ -17,17 +17,22 @@ from torch import Tensor
 
 from db.canonical import digest_of
 from training.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
-from training.config import TrainingConfig
+from training.config import PIXELS, TrainingConfig
 from training.data import ClearedClips
-from training.errors import CheckpointError, NotCleared
+from training.errors import CheckpointError, NotCleared, TrainingConfigError
+from training.execution import Execution, choose_execution
 from training.exposure import ExposureTable
+from training.flow import Velocity
+from training.memory import advising
 from training.model import VideoDiT, build_model
+from training.pixels import PixelTokenizer
 from training.proof.ledger import Ledger
 from training.randomness import generator_for, run_seed
+from training.team import Alone, Team
 from training.tensor_file import named_under, tensors_digest, tensors_under
-from training.tokenizer import PcaTokenizer, fit_tokenizer
+from training.tokenizer import Tokenizer, fit_tokenizer
 from training.vocabulary import Vocabulary, build_vocabulary
-from training.weights import model_from_tensors, tokenizer_from_tensors, tokenizer_tensors
+from training.weights import model_from_tensors, tokenizer_from_tensors
 
 _ADAM_BETAS = (0.9, 0.99)
 
@@ -41,7 +46,6 @@ class TokenisedClip:
     """A clip as a step consumes it: read, checked and tokenised in this process."""
 
     clip_id: str
-    caption: str
     frames_sha256: str
     """Of the frames that the tokens were made from."""
     tokens_NK: Tensor
@@ -53,9 +57,10 @@ class TrainingRun:
 
     clips: ClearedClips
     folder: Path
-    device: str
+    execution: Execution
+    team: Team
     seed: str
-    tokenizer: PcaTokenizer
+    tokenizer: Tokenizer
     vocabulary: Vocabulary
     model: VideoDiT
     averaged: VideoDiT
@@ -72,6 +77,11 @@ class TrainingRun:
     """False while parameters are being changed, when the run cannot be saved."""
     token_memory: OrderedDict[str, TokenisedClip] = dataclasses.field(default_factory=OrderedDict)
     """Clips met lately, by name."""
+    velocity: Velocity = dataclasses.field(init=False)
+    """The model as it is run for training."""
+
+    def __post_init__(self) -> None:
+        self.velocity = self.execution.carried_out(self.team.spread(self.model))
 
     @property
     def config(self) -> TrainingConfig:
@@ -85,23 +95,31 @@ def prepare(
     *,
     ledger: Ledger,
     device: str,
+    team: Team | None = None,
     on_progress: Callable[[int], None] = _ignore_progress,
 ) -> TrainingRun:
     """Begin a run in `folder`, or take up the one whose newest intact checkpoint lies there.
 
-    Whatever the run consumes goes into `ledger`, which was just opened. A new run reads up to `config.tokenizer_clips`
-    clips to fit the tokenizer; `on_progress` gets their number.
+    Whatever the run consumes goes into `ledger`, which was just opened. A new run reads up to
+    `config.num_fitting_clips` clips to fit the tokenizer; `on_progress` gets their number. `team`: the processes that
+    carry the run; without one, this one alone.
     Raises `NotCleared` if the permit is not one for training, `CheckpointError` if the checkpoint is of another
-    snapshot or configuration, or none is intact, `ProofError` if the ledger does not hold what led to the checkpoint.
+    snapshot or configuration, or none is intact, `ProofError` if the ledger does not hold what led to the checkpoint,
+    `TrainingConfigError` if batches cannot be shared evenly or the model does not fit into memory.
     """
+    team = team or Alone(device)
+    _check_shares(clips.config, team)
+    execution = choose_execution(clips.config, device)
+    execution.make_deterministic()
     checkpoint, permit = load_newest_checkpoint(folder), clips.permit
     if permit.purpose != clips.snapshot.purpose:
         raise NotCleared(f"permit {permit.permit_id} is for {permit.purpose}; no run trains under it")
     ledger.note_permit(digest_of(permit.document()), 0 if checkpoint is None else checkpoint.step)
-    if checkpoint is None:
-        run = _begin(clips, folder, ledger, device, on_progress)
-    else:
-        run = _take_up(clips, folder, ledger, device, checkpoint)
+    with advising(clips.config, device, doing="beginning the run"):
+        if checkpoint is None:
+            run = _begin(clips, folder, ledger, execution, team, on_progress)
+        else:
+            run = _take_up(clips, folder, ledger, execution, team, checkpoint)
     if not run.permits or run.permits[-1]["permit_id"] != permit.permit_id:
         run.permits.append(
             {"code_version": permit.code_version, "from_step": run.step, "permit_id": permit.permit_id}
@@ -109,8 +127,26 @@ def prepare(
     return run
 
 
-def save_run(run: TrainingRun) -> Path:
-    """Write a checkpoint of the run as it stands between two steps; returns the path of its JSON."""
+def _check_shares(config: TrainingConfig, team: Team) -> None:
+    num_parts = team.size * config.accumulation
+    if config.batch_size % num_parts:
+        raise TrainingConfigError(
+            f"batch_size is {config.batch_size}: expected a multiple of {num_parts} "
+            f"({team.size} processes, accumulation {config.accumulation})"
+        )
+
+
+def save_run(run: TrainingRun) -> None:
+    """Write a checkpoint of the run as it stands between two steps; of several processes, the first does.
+
+    Raises `OSError` if it cannot be written; the checkpoint before then still stands.
+    """
+    if run.team.rank == 0:
+        _write_checkpoint(run)
+    run.saved_step = run.step
+
+
+def _write_checkpoint(run: TrainingRun) -> None:
     state = {
         "config": run.config.to_dict(),
         "config_digest": run.config.digest,
@@ -126,28 +162,26 @@ def save_run(run: TrainingRun) -> Path:
         **named_under(run.model.state_dict(), "model"),
         **named_under(run.averaged.state_dict(), "averaged"),
         **named_under(_optimizer_tensors(run), "optimizer"),
-        **named_under(tokenizer_tensors(run.tokenizer), "tokenizer"),
+        **named_under(run.tokenizer.tensors(), "tokenizer"),
         **named_under(run.exposures.tensors(), "exposure"),
         "losses": torch.tensor(run.losses, dtype=torch.float64),
     }
     # Signed for before it is there: killed in between, the run comes by here again and must reach the same state.
     run.ledger.note_checkpoint(run.step, tensors_digest(tensors))
-    path = save_checkpoint(run.folder, Checkpoint(step=run.step, state=state, tensors=tensors))
-    run.saved_step = run.step
-    return path
+    save_checkpoint(run.folder, Checkpoint(step=run.step, state=state, tensors=tensors))
 
 
 def _begin(
-    clips: ClearedClips, folder: Path, ledger: Ledger, device: str, on_progress: Callable[[int], None]
+    clips: ClearedClips,
+    folder: Path,
+    ledger: Ledger,
+    execution: Execution,
+    team: Team,
+    on_progress: Callable[[int], None],
 ) -> TrainingRun:
-    config = clips.config
+    config, device = clips.config, execution.device
     exposures = ExposureTable(len(clips))
-    tokenizer = fit_tokenizer(
-        _frames_for_fitting(clips, exposures, on_progress),
-        clip_shape=(config.num_frames, config.height, config.width),
-        patch_shape=(config.patch_frames, config.patch_height, config.patch_width),
-        num_components=config.num_components,
-    ).to(device)
+    tokenizer = _new_tokenizer(clips, exposures, on_progress).to(device)
     _note_fitting(ledger, exposures)
     vocabulary = build_vocabulary(span.caption for span in clips.spans)
     seed = run_seed(clips.snapshot.merkle_root, config)
@@ -158,7 +192,8 @@ def _begin(
     return TrainingRun(
         clips=clips,
         folder=folder,
-        device=device,
+        execution=execution,
+        team=team,
         seed=seed,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
@@ -170,6 +205,20 @@ def _begin(
     )
 
 
+def _new_tokenizer(
+    clips: ClearedClips, exposures: ExposureTable, on_progress: Callable[[int], None]
+) -> Tokenizer:
+    config = clips.config
+    if config.tokenizer == PIXELS:
+        return PixelTokenizer(clip_shape=config.clip_shape, patch_shape=config.patch_shape)
+    return fit_tokenizer(
+        _frames_for_fitting(clips, exposures, on_progress),
+        clip_shape=config.clip_shape,
+        patch_shape=config.patch_shape,
+        num_components=config.num_components,
+    )
+
+
 def _note_fitting(ledger: Ledger, exposures: ExposureTable) -> None:
     digests = exposures.frames_digests()
     ledger.note_fitting(list(digests), list(digests.values()))
@@ -178,16 +227,22 @@ def _note_fitting(ledger: Ledger, exposures: ExposureTable) -> None:
 def _frames_for_fitting(
     clips: ClearedClips, exposures: ExposureTable, on_progress: Callable[[int], None]
 ) -> Iterator[Tensor]:
-    for number, (index, sample) in enumerate(clips.stream(clips.config.tokenizer_clips), start=1):
+    for number, (index, sample) in enumerate(clips.stream(clips.config.num_fitting_clips), start=1):
         exposures.note_frames(index, sample["frames_sha256"])
         yield sample["frames_TCHW"]
         on_progress(number)
 
 
 def _take_up(
-    clips: ClearedClips, folder: Path, ledger: Ledger, device: str, checkpoint: Checkpoint
+    clips: ClearedClips,
+    folder: Path,
+    ledger: Ledger,
+    execution: Execution,
+    team: Team,
+    checkpoint: Checkpoint,
 ) -> TrainingRun:
     config, state, tensors = clips.config, checkpoint.state, checkpoint.tensors
+    device = execution.device
     _check_same_run(clips, folder, state)
     ledger.skip_to(checkpoint.step)
     tokenizer = tokenizer_from_tensors(tensors_under(tensors, "tokenizer"), config).to(device)
@@ -208,7 +263,8 @@ def _take_up(
     return TrainingRun(
         clips=clips,
         folder=folder,
-        device=device,
+        execution=execution,
+        team=team,
         seed=state["random"]["run_seed"],
         tokenizer=tokenizer,
         vocabulary=vocabulary,

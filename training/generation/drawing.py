@@ -52,7 +52,7 @@ def draw(
     """
     trained, config, binding = generator.trained, generator.trained.config, generator.binding
     mark_id = mark_of(statement.clip_urn)
-    with stopwatch(gpu_uuid=gpu_uuid(str(trained.tokenizer.mean_P.device))) as watch:
+    with stopwatch(gpu_uuid=gpu_uuid(str(trained.tokenizer.device))) as watch:
         frames_TCHW = _frames(generator, request, source)
     write_clip(
         path,

@@ -12,8 +12,9 @@ from db.canonical import digest_of, sha256_hex
 from db.clock import rfc3339, utc_now
 from governance.snapshots.document import license_shares, totals, training_leaves
 from governance.version import VERSION
+from training.config import config_from_mapping
 from training.loop import FinishedRun
-from training.model import ARCHITECTURE
+from training.model import architecture_of
 from training.proof.intent import INTENT_NAME
 from training.proof.ledger import HEADS_NAME, read_heads
 
@@ -79,7 +80,7 @@ def gather(
         name=name,
         urn=urn,
         weights_sha256=finished.weights_sha256,
-        architecture=ARCHITECTURE,
+        architecture=architecture_of(config_from_mapping(intent["config"])),
         num_parameters=finished.num_parameters,
         num_steps=int(intent["config"]["num_steps"]),
         final_loss=finished.final_loss,

@@ -85,7 +85,7 @@ def _check_order(run: RunEvidence, root: str, num_clips: int) -> ProofFinding:
     seed, config, num_steps = run_seed(root, run.config), run.config, 0
     for leaf in read_leaves(run.ledger):
         if leaf["kind"] == "fitting":
-            count = min(config.tokenizer_clips, num_clips)
+            count = min(config.num_fitting_clips, num_clips)
             if leaf["clips"] != [number * num_clips // count for number in range(count)]:
                 return fails(
                     Level.L1, "order.fitting", "the tokenizer was fitted on other clips than it should be"
