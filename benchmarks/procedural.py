@@ -35,6 +35,7 @@ from training.loop import prepare, train_steps, trained_model
 from training.plots import draw_contact_sheet
 from training.reference import ReferenceRecipe
 from training.run import TrainingRun
+from training.team import Alone
 from training.video_model import draw_all
 from training.weights import TrainedModel
 
@@ -79,7 +80,7 @@ def train(folder: Path, config: TrainingConfig, seed: int) -> tuple[TrainingRun,
     clips = open_clips(snapshot, folder / "frames", config=config)
     begin = time.process_time()
     recipe, ledger = ReferenceRecipe(config), open_ledger(folder / "run")
-    run = prepare(clips, folder / "run", recipe=recipe, ledger=ledger, device="cpu")
+    run = prepare(clips, folder / "run", recipe=recipe, ledger=ledger, team=Alone("cpu"))
     prepared = time.process_time()
     for report in train_steps(run):
         if report.step % 100 == 0:

@@ -29,6 +29,7 @@ from training.data import FrameCache
 from training.loop import prepare, train_steps
 from training.proof.ledger import Ledger
 from training.reference import ReferenceRecipe
+from training.team import Alone
 
 
 class Meter:
@@ -93,7 +94,7 @@ def main() -> None:
             folder / "run",
             recipe=ReferenceRecipe(config),
             ledger=open_ledger(folder / "run"),
-            device="cpu",
+            team=Alone("cpu"),
         )
         FrameCache.get = digests.wrap(FrameCache.get)  # type: ignore[method-assign]
         for method in ("note_step", "note_checkpoint"):

@@ -37,7 +37,7 @@ def choose_compute() -> Compute:
         )
     else:
         threads = torch.get_num_threads()
-        has_brain_floats = _multiplies_brain_floats()
+        has_brain_floats = multiplies_brain_floats()
         precision = "brain floats (bfloat16)" if has_brain_floats else "single precision"
         compute = Compute(
             device=torch.device("cpu"),
@@ -48,7 +48,8 @@ def choose_compute() -> Compute:
     return compute
 
 
-def _multiplies_brain_floats() -> bool:
+def multiplies_brain_floats() -> bool:
+    """Whether this machine's CPU multiplies bfloat16 itself."""
     import torch
 
     # Older processors only emulate the format, which is slower than single precision.

@@ -27,7 +27,8 @@ def train(
 ) -> None:
     """Train the reference video model on one snapshot and nothing else, and sign its weights.
 
-    Stop it with Ctrl-C or otherwise and run the same command again: it goes on from the last checkpoint.
+    Stop it with Ctrl-C or otherwise and run the same command again: it goes on from the last checkpoint. Several GPUs
+    train together under `accelerate launch --num_processes 4 .venv/bin/cleartitle train`.
 
     Example: cleartitle train --snapshot spring
     """
@@ -37,9 +38,15 @@ def train(
     project = open_project(project_dir)
     config = _default_config() if config_path is None else load_config(config_path)
 
-    from training.licensed_run import LicensedRun, begin_run, complete_run
+    from training.licensed_run import LicensedRun, begin_run, complete_run, follow_run
+    from training.team import is_follower
 
     model_name = name or f"{snapshot_name}-{config.digest[:8]}"
+    if is_follower():
+        followed = begin_run(project, snapshot_name, config, name=model_name, on_clip=lambda _number: None)
+        if isinstance(followed, LicensedRun):
+            follow_run(followed)
+        return
     with progress("reading cleared clips", None) as advance:
         begun = begin_run(project, snapshot_name, config, name=model_name, on_clip=advance)
     last: list[StepReport] = []

@@ -22,10 +22,35 @@ from training.settings import (
     typed_settings,
 )
 
-# Both make a token of every whole frame: its components are pictures that hang together, where tokens of a sixteenth of
-# the frame left the model to join a shape across their borders, which it did not learn in a minute (of 96 procedural
-# clips 30 % had the right shape, which is chance). See docs/training.md.
-PRESETS: dict[str, dict[str, int | float]] = {
+PCA, PIXELS = "pca", "pixels"
+TOKENIZERS = (PCA, PIXELS)
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+PRECISIONS = (FLOAT32, BFLOAT16)
+EAGER, COMPILED = "eager", "compiled"
+EXECUTIONS = (EAGER, COMPILED)
+
+Value = str | int | float
+
+# `cpu` and `toy` make a token of every whole frame: its components are pictures that hang together, where tokens of a
+# sixteenth of the frame left the model to join a shape across their borders, which it did not learn in a minute (of 96
+# procedural clips 30 % had the right shape, which is chance). See docs/training.md.
+# The others are for one GPU and learn from pixels. Their rates and steps follow Li and He 2025 (arXiv 2511.13720) and
+# what one GPU may take in some ten minutes; nobody has measured what they learn.
+_AT_SIZE: dict[str, Value] = {
+    "tokenizer": PIXELS,
+    "precision": BFLOAT16,
+    "execution": COMPILED,
+    "model_depth": 12,
+    "batch_size": 128,
+    "learning_rate": 2e-4,
+    "warmup_steps": 200,
+    "ema_decay": 0.999,
+    "guidance": 3.0,
+    "temperature": 1.0,
+    "sampling_steps": 50,
+    "checkpoint_every": 500,
+}
+PRESETS: dict[str, dict[str, Value]] = {
     # The defaults below: what one core learns in two to three minutes. 1.3 M parameters, 16 tokens.
     "cpu": {},
     # A quarter of the pixels in half the frames and a ninth of the work, for first looks: 41 % of the shapes come out
@@ -39,6 +64,51 @@ PRESETS: dict[str, dict[str, int | float]] = {
         "num_components": 96,
         "num_steps": 600,
     },
+    # 33 M parameters, 512 tokens.
+    "s": _AT_SIZE
+    | {
+        "patch_frames": 2,
+        "patch_height": 8,
+        "patch_width": 8,
+        "model_width": 384,
+        "num_heads": 6,
+        "num_steps": 12_000,
+    },
+    # 132 M parameters, 512 tokens.
+    "b": _AT_SIZE
+    | {
+        "height": 128,
+        "width": 128,
+        "patch_frames": 2,
+        "patch_height": 16,
+        "patch_width": 16,
+        "model_width": 768,
+        "num_heads": 12,
+        "num_steps": 4000,
+    },
+    # 136 M parameters, 1,536 tokens.
+    "b256": _AT_SIZE
+    | {
+        "num_frames": 24,
+        "height": 256,
+        "width": 256,
+        "patch_frames": 4,
+        "patch_height": 16,
+        "patch_width": 16,
+        "model_width": 768,
+        "num_heads": 12,
+        "batch_size": 64,
+        "num_steps": 4000,
+    },
+}
+
+# Keys that came after the first runs, with the value that those had. They are left out of what is stored where they
+# have it, so that the digests of those runs, and all that follows from them, stand.
+_CAME_LATER: dict[str, Value] = {
+    "tokenizer": PCA,
+    "precision": FLOAT32,
+    "execution": EAGER,
+    "accumulation": 1,
 }
 
 _MINIMUM: dict[str, float] = {
@@ -63,7 +133,9 @@ _MINIMUM: dict[str, float] = {
     "sampling_steps": 1,
     "seed": 0,
     "checkpoint_every": 1,
+    "accumulation": 1,
 }
+_CHOICES = {"tokenizer": TOKENIZERS, "precision": PRECISIONS, "execution": EXECUTIONS}
 _PROBABILITIES = ("caption_dropout", "word_dropout")
 
 
@@ -89,9 +161,9 @@ class TrainingConfig:
     patch_width: int = 64
     """Pixels of a token; divides `width`."""
     num_components: int = 192
-    """Principal components kept per token; fewer where the footage spans fewer."""
+    """Principal components kept per token; fewer where the footage spans fewer. Pixels have none."""
     tokenizer_clips: int = 4096
-    """At most so many clips, evenly spaced over the snapshot, are used to fit the tokenizer."""
+    """At most so many clips, evenly spaced over the snapshot, are used to fit the tokenizer. Pixels need none."""
     model_width: int = 128
     """Features of a token inside the transformer; a multiple of twice `num_heads`."""
     model_depth: int = 4
@@ -126,6 +198,14 @@ class TrainingConfig:
     """Decides initial weights, sample order and noise."""
     checkpoint_every: int = 400
     """Steps between checkpoints."""
+    tokenizer: str = PCA
+    """`pca`: tokens are principal components of the footage; `pixels`: they are patches of it."""
+    precision: str = FLOAT32
+    """`bfloat16`: matrix products are taken in it where the device multiplies it; sums and weights stay float32."""
+    execution: str = EAGER
+    """`compiled`: the model is compiled for a GPU; on the CPU it runs as it is."""
+    accumulation: int = 1
+    """Parts of a batch that are taken one after the other, which needs as much less memory; divides `batch_size`."""
 
     def __post_init__(self) -> None:
         _check_ranges(self)
@@ -138,6 +218,10 @@ class TrainingConfig:
                 raise TrainingConfigError(
                     f"{patch} is {getattr(self, patch)}: expected a divisor of {size} {getattr(self, size)}"
                 )
+        if self.batch_size % self.accumulation:
+            raise TrainingConfigError(
+                f"accumulation is {self.accumulation}: expected a divisor of batch_size {self.batch_size}"
+            )
         if self.model_width % (2 * self.num_heads):
             raise TrainingConfigError(
                 f"model_width is {self.model_width}: expected a multiple of {2 * self.num_heads} (2 num_heads)"
@@ -147,11 +231,6 @@ class TrainingConfig:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of every value."""
         return digest_of(self.to_dict())
-
-    @property
-    def num_fitting_clips(self) -> int:
-        """The clips that the tokenizer may be fitted on."""
-        return self.tokenizer_clips
 
     @property
     def weights_prefix(self) -> str:
@@ -167,9 +246,34 @@ class TrainingConfig:
             self.width // self.patch_width,
         )
 
-    def to_dict(self) -> dict[str, str | int | float]:
-        """Return every value by name, as it is stored with checkpoints and weights."""
-        return dataclasses.asdict(self)
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """Frames, height and width of a clip."""
+        return (self.num_frames, self.height, self.width)
+
+    @property
+    def patch_shape(self) -> tuple[int, int, int]:
+        """Frames, height and width of a token."""
+        return (self.patch_frames, self.patch_height, self.patch_width)
+
+    @property
+    def num_fitting_clips(self) -> int:
+        """At most so many clips are used to fit the tokenizer."""
+        return self.tokenizer_clips if self.tokenizer == PCA else 0
+
+    @property
+    def memory_advice(self) -> str:
+        """What is smaller, where memory runs out."""
+        return f"a smaller preset (now {self.preset}; b is smaller than b256, s than b, cpu than s)"
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every value by name, as it is stored with checkpoints and weights; `config_from_mapping` reads it."""
+        chosen = PRESETS.get(self.preset, {})
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name in chosen or _CAME_LATER.get(name) != value
+        }
 
 
 def _check_ranges(config: TrainingConfig) -> None:
@@ -177,6 +281,11 @@ def _check_ranges(config: TrainingConfig) -> None:
     for name in _PROBABILITIES:
         value = getattr(config, name)
         check_value(name, value, "0 to 1", is_valid=0.0 <= value <= 1.0)
+    for name, known in _CHOICES.items():
+        if getattr(config, name) not in known:
+            raise TrainingConfigError(
+                f"{name} is {getattr(config, name)!r}: expected {nearest(getattr(config, name), list(known))}"
+            )
     check_optimiser(config)
 
 

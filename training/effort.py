@@ -17,7 +17,7 @@ from typing import Any
 from db.canonical import canonical_json
 from training.errors import ProofError
 from training.quality.effort import gpu_uuid, machine_name
-from training.quality.energy import RAPL_FOLDER, energy_between, read_energy
+from training.quality.energy import RAPL_FOLDER, Energy, EnergyReading, energy_between, read_energy
 
 LINES_NAME = "compute.jsonl"
 EFFORT_NAME = "compute.json"
@@ -37,10 +37,16 @@ _LEFT_OUT = (
 class Meter:
     """Measures what a process spends on a run, from when it is made."""
 
-    def __init__(self, folder: Path, *, device: str, rapl_folder: Path = RAPL_FOLDER) -> None:
-        """Begin to measure. `folder` is the run's; a last line that a kill cut off is dropped."""
+    def __init__(
+        self, folder: Path, *, device: str, num_processes: int = 1, rapl_folder: Path = RAPL_FOLDER
+    ) -> None:
+        """Begin to measure. `folder` is the run's; a last line that a kill cut off is dropped.
+
+        `num_processes` carry the run, each with a device of its own kind; this is the first of them.
+        """
         self._path = folder / LINES_NAME
         self._gpu = gpu_uuid(device)
+        self._num_processes = num_processes
         self._rapl_folder = rapl_folder
         self.step = 0
         """After how many steps the run was when it was noted last."""
@@ -56,14 +62,14 @@ class Meter:
         """Append what was spent since the note before, with which the run came to `step` steps."""
         energy, wall, cpu = self._energy, self._wall, self._cpu
         self._read()
-        used = energy_between(energy, self._energy)
+        used = self._energy_used(energy)
         seconds = round(self._wall - wall, 3)
         line = {
             "from_step": self.step,
             "to_step": step,
             "wall_seconds": seconds,
             "cpu_seconds": round(self._cpu - cpu, 3),
-            "gpu_seconds": 0.0 if self._gpu is None else seconds,
+            "gpu_seconds": 0.0 if self._gpu is None else round(seconds * self._num_processes, 3),
             "energy_joules": None if used.joules is None else round(used.joules, 3),
             "energy_method": used.method,
             "machine": machine_name(),
@@ -73,6 +79,11 @@ class Meter:
             file.write(canonical_json(line) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def _energy_used(self, before: EnergyReading) -> Energy:
+        if self._num_processes > 1:
+            return Energy(None, f"{self._num_processes - 1} other processes have counters of their own")
+        return energy_between(before, self._energy)
 
     def _read(self) -> None:
         self._energy = read_energy(self._rapl_folder, self._gpu)

@@ -8,6 +8,7 @@ al. 2022, arXiv 2209.03003, section 2.1; Lipman et al. 2022, arXiv 2210.02747, e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,22 +22,19 @@ Steering = Callable[[Tensor, float], Tensor]
 """What a walk is held to: (where it would end, tokens BNK; time) to where it should end."""
 
 
-# The tokens of a clip say much the same, so that its layout shows through more noise than a picture's would, and must
-# be learned there: of 96 procedural clips a mean of 0 drew 98 % in the direction asked for, one of -0.8 all.
-_MEAN_LOGIT_TIME = -0.4
-# 0 weighs errors as they are, so that faint components count for little, 1 by what can be known of them.
-_DETAIL = 0.3
+@dataclass(frozen=True, kw_only=True)
+class LogitNormal:
+    """Times in (0, 1) whose logit is normal (Esser et al. 2024, arXiv 2403.03206, section 3.1)."""
 
+    mean: float
+    deviation: float
+    latest: float = 1.0
+    """Later times are drawn as this one."""
 
-def draw_times(batch_size: int, generator: torch.Generator) -> Tensor:
-    """Draw times B in (0, 1), logit-normal (-0.4, 1) (Esser et al. 2024, arXiv 2403.03206, section 3.1)."""
-    return (torch.randn(batch_size, generator=generator) + _MEAN_LOGIT_TIME).sigmoid()
-
-
-def path_power(time_B: Tensor, variance_K: Tensor) -> Tensor:
-    """Return the mean square B1K of noisy tokens whose footage has these variances, at each time."""
-    time_B11 = time_B[:, None, None]
-    return time_B11.square() * variance_K + (1.0 - time_B11).square()
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw times B."""
+        normal_B = torch.randn(count, generator=generator)
+        return (normal_B * self.deviation + self.mean).sigmoid().clamp_max(self.latest)
 
 
 def flow_loss(
@@ -46,16 +44,12 @@ def flow_loss(
     *,
     time_B: Tensor,
     noise_BNK: Tensor,
-    variance_K: Tensor,
+    weight_B1K: Tensor,
 ) -> Tensor:
-    """Return the mean squared error of the predicted velocity, a scalar, with some more weight on faint detail.
-
-    Where the noisy token is known, the velocity's variance is `variance_K` / power; a root of that divides the error.
-    """
+    """Return the mean squared error of the predicted velocity, a scalar; `weight_B1K` says what an error counts for."""
     time_B11 = time_B[:, None, None]
     noisy_BNK = (1.0 - time_B11) * noise_BNK + time_B11 * tokens_BNK
     error_BNK = model(noisy_BNK, time_B, words_BL) - (tokens_BNK - noise_BNK)
-    weight_B1K = (path_power(time_B, variance_K) / variance_K) ** _DETAIL
     return (error_BNK.square() * weight_B1K).mean()
 
 

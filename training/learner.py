@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from training.checkpoint import Checkpoint
+    from training.execution import Execution
     from training.settings import RunConfig
+    from training.team import Team
     from training.video_model import VideoModel
 
 
@@ -26,21 +28,27 @@ class EncodedClip:
     """A clip as a step consumes it: read, checked and encoded in this process."""
 
     clip_id: str
-    caption: str
     frames_sha256: str
     """Of the frames that the code was made from."""
     code: Tensor
     """Of a shape that is the learner's own."""
 
 
+class Batch(Protocol):
+    """What is random in a step, drawn for the whole batch at once, whoever then takes which part of it."""
+
+    def loss(self, clips: Sequence[EncodedClip], start: int) -> Tensor:
+        """Compute the mean loss of the clips of the batch from place `start` on."""
+
+
 class Learner(Protocol):
-    """What is trained. Everything random comes from the generators that it is given."""
+    """What is trained."""
 
     def encode(self, frames_TCHW: Tensor) -> Tensor:
         """Turn one uint8 clip into what steps consume; one at a time, so that its bits depend on no other."""
 
-    def batch_loss(self, clips: Sequence[EncodedClip], generator: torch.Generator) -> Tensor:
-        """Compute the loss of one batch; random draws are made on the CPU, the same for every device."""
+    def draw_batch(self, captions: Sequence[str], *, seed: str, step: int) -> Batch:
+        """Draw what is random in a step of a run, by a public function of both."""
 
     def parameters(self) -> Mapping[str, torch.nn.Parameter]:
         """Return what steps change, by name."""
@@ -72,8 +80,19 @@ class Recipe(Protocol):
     def flop_method(self) -> str:
         """How the operations of a step are counted."""
 
-    def begin(self, captions: Sequence[str], frames: Iterator[Tensor], *, seed: str, device: str) -> Learner:
+    def execution_on(self, device: str) -> Execution:
+        """Decide how the run is carried out on a device."""
+
+    def begin(
+        self,
+        captions: Sequence[str],
+        frames: Iterator[Tensor],
+        *,
+        seed: str,
+        execution: Execution,
+        team: Team,
+    ) -> Learner:
         """Begin a learner. `frames` are `config.num_fitting_clips` clips or fewer, uint8 TCHW, read as they are met."""
 
-    def rebuild(self, checkpoint: Checkpoint, *, device: str) -> Learner:
+    def rebuild(self, checkpoint: Checkpoint, *, execution: Execution, team: Team) -> Learner:
         """Build the learner of a checkpoint. Raises `CheckpointError` if its tensors do not fit."""

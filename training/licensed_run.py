@@ -36,7 +36,6 @@ from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
 from governance.trust.anchors import TrustAnchors
 from governance.version import VERSION
-from ingest.compute import choose_compute
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
 from training.learner import Recipe
@@ -44,10 +43,11 @@ from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.papers.files import write_papers
 from training.papers.record import gather
 from training.proof.intent import declare_intent, keep_permit
-from training.proof.ledger import Ledger
+from training.proof.ledger import Ledger, UnkeptLedger
 from training.recipes import recipe_for
 from training.run import TrainingRun
 from training.settings import RunConfig
+from training.team import Team, join_team
 
 WEIGHTS_NAME = "model.safetensors"
 SIDECAR_NAME = "model.safetensors.c2pa"
@@ -111,24 +111,28 @@ def begin_run(
     known = _known_model(project, name, run_id)
     if known is not None:
         return LicensedModel(known, model_folder(project, name), is_new=False)
-    device = str(choose_compute().device)
-    meter = Meter(project.runs / run_id, device=device)
-    permit = _permit(project, snapshot, config)
-    _record_start(project, run_id, snapshot, config, permit)
+    recipe, team = recipe_for(config), join_team()
+    meter = Meter(project.runs / run_id, device=team.device, num_processes=team.size)
+    # All processes of a team train under the permit of the first, which alone keeps the record.
+    permit = team.gather(_permit(project, snapshot, config))[0]
+    if team.rank == 0:
+        _record_start(project, run_id, snapshot, config, permit)
+        ledger = _open_ledger(project, run_id, snapshot, recipe, permit, team, retrains)
+    else:
+        ledger = UnkeptLedger()
     clips = ClearedClips(
         snapshot,
         permit,
         config=config,
         public_key=load_permit_public_key(project.keys),
-        cache_folder=project.decoded / run_id,
+        cache_folder=project.decoded / (run_id if team.rank == 0 else f"{run_id}.{team.rank}"),
     )
-    recipe = recipe_for(config)
     run = prepare(
         clips,
         project.runs / run_id,
         recipe=recipe,
-        ledger=_open_ledger(project, run_id, snapshot, config, permit, device, retrains),
-        device=device,
+        ledger=ledger,
+        team=team,
         on_progress=lambda _number: on_clip(1),
     )
     meter.begin_at(run.step)
@@ -150,6 +154,7 @@ def complete_run(
         # Stopped between two saves, the run was saved where it stood.
         if licensed.run.saved_step > licensed.meter.step:
             licensed.meter.note(licensed.run.saved_step)
+    licensed.run.team.leave()
     finished = finish(licensed.run, model_folder(project, licensed.name))
     licensed.meter.note(licensed.run.step)
     # What was recalled or ran out while the run went on must not be signed.
@@ -159,6 +164,16 @@ def complete_run(
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
+
+
+def follow_run(licensed: LicensedRun) -> None:
+    """Take the steps of a process that is not the first of its team; the first does the rest."""
+    with contextlib.closing(train_steps(licensed.run)) as steps:
+        for _report in steps:
+            pass
+    licensed.run.clips.close()
+    licensed.run.clips.frame_cache.remove()
+    licensed.run.team.leave()
 
 
 def _take_steps(project: Project, licensed: LicensedRun, on_step: Callable[[StepReport], None]) -> None:
@@ -211,9 +226,9 @@ def _open_ledger(
     project: Project,
     run_id: str,
     snapshot: Snapshot,
-    config: RunConfig,
+    recipe: Recipe,
     permit: RunPermit,
-    device: str,
+    team: Team,
     retrains: Mapping[str, Any] | None,
 ) -> Ledger:
     """Declare what the run is going to do, keep its permit for those who check it, and open its ledger."""
@@ -222,9 +237,10 @@ def _open_ledger(
         folder,
         run_id=run_id,
         snapshot=snapshot,
-        config=config,
+        config=recipe.config,
         permit=permit,
-        device=device,
+        device=team.device,
+        execution=recipe.execution_on(team.device).facts() | {"processes": str(team.size)},
         retrains=retrains,
         key=key,
     )

@@ -1,7 +1,7 @@
 """The training loop: `prepare` a run, walk through `train_steps`, then `finish` it.
 
     clips = ClearedClips(snapshot, permit, config=config, public_key=key, cache_folder=folder / "frames")
-    run = prepare(clips, folder, recipe=ReferenceRecipe(config), ledger=ledger, device="cpu")
+    run = prepare(clips, folder, recipe=ReferenceRecipe(config), ledger=ledger, team=Alone("cpu"))
     with contextlib.closing(train_steps(run)) as steps:
         for report in steps:
             ...                         # draw the bar
@@ -14,27 +14,28 @@ same CPU with the same number of threads.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from training.errors import CheckpointError, TrainingConfigError
 from training.exposure import Exposure
 from training.learner import EncodedClip
+from training.memory import advising
 from training.plots import draw_contact_sheet, draw_loss_curve
-from training.randomness import batch_indices, generator_for
+from training.randomness import batch_indices
 from training.run import TrainingRun, prepare, save_run
 from training.settings import RunConfig
 from training.video_model import VideoModel, draw_all
 
 __all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
 
-# A clip's tokens take 12 KiB with the default configuration.
-_MEMORY_CLIPS = 4096
+# A clip's code takes 12 KiB with the default configuration, 768 KiB with the preset `s`, 18 MiB with `b256`.
+_MEMORY_BYTES = 2 << 30
 _MAX_GRADIENT_NORM = 1.0
 _NUM_SHEET_ROWS = 8
 
@@ -46,6 +47,8 @@ class StepReport:
     step: int
     """Steps taken so far, this one included."""
     loss: float
+    gradient_norm: float
+    """Of the whole batch, before it is cut to at most 1."""
     learning_rate: float
     clip_ids: tuple[str, ...]
     """The clips of the batch, in order; one may occur twice."""
@@ -71,8 +74,8 @@ def train_steps(run: TrainingRun) -> Generator[StepReport, None, None]:
     """Take the steps that are left, yielding after each; write a checkpoint every `config.checkpoint_every`.
 
     When interrupted, or closed early by the caller, the run is saved where it stands and the interruption
-    goes on. Raises `TrainingConfigError` if the loss is not finite, `NotCleared` if a clip may no longer be
-    read.
+    goes on. Raises `TrainingConfigError` if loss or gradient is not finite or memory runs out, `NotCleared` if a clip
+    may no longer be read; nothing is saved then.
     """
     try:
         while run.step < run.config.num_steps:
@@ -144,26 +147,62 @@ def learning_rate_at(step: int, config: RunConfig) -> float:
 def _take_step(run: TrainingRun) -> StepReport:
     config = run.config
     indices = batch_indices(run.seed, run.step, num_clips=len(run.clips), batch_size=config.batch_size)
-    samples = [_encoded(run, index) for index in indices]
-    loss = run.learner.batch_loss(samples, generator_for(run.seed, "step", run.step))
-    value = loss.item()
-    if not math.isfinite(value):
-        raise TrainingConfigError(
-            f"step {run.step + 1}: the loss is {value}, expected a finite number",
-            hint=f"lower learning_rate (now {config.learning_rate}); the checkpoint before is kept",
-        )
-    rate = learning_rate_at(run.step, config)
-    run.is_between_steps = False
-    _update(run, loss, rate)
+    with advising(config, run.execution.device, doing=f"step {run.step + 1}"):
+        loss, frames_sha256 = _accumulate(run, indices)
+        _require_finite(run, "loss", loss)
+        norm = float(torch.nn.utils.clip_grad_norm_(run.learner.parameters().values(), _MAX_GRADIENT_NORM))
+        _require_finite(run, "norm of the gradient", norm)
+        rate = learning_rate_at(run.step, config)
+        run.is_between_steps = False
+        _update(run, rate)
     run.exposures.note_step(run.step, indices)
-    for index, sample in zip(indices, samples, strict=True):
-        run.exposures.note_frames(index, sample.frames_sha256)
-    run.ledger.note_step(run.step, indices, [sample.frames_sha256 for sample in samples])
-    run.losses.append(value)
+    for index, digest in zip(indices, frames_sha256, strict=True):
+        # What another process read must be what this one would.
+        run.clips.frame_cache.expect(run.clips.spans[index].clip_id, digest)
+        run.exposures.note_frames(index, digest)
+    run.ledger.note_step(run.step, indices, frames_sha256)
+    run.losses.append(loss)
     run.step += 1
     run.is_between_steps = True
-    clip_ids = tuple(sample.clip_id for sample in samples)
-    return StepReport(step=run.step, loss=value, learning_rate=rate, clip_ids=clip_ids)
+    return StepReport(
+        step=run.step,
+        loss=loss,
+        gradient_norm=norm,
+        learning_rate=rate,
+        clip_ids=tuple(run.clips.spans[index].clip_id for index in indices),
+    )
+
+
+def _require_finite(run: TrainingRun, name: str, value: float) -> None:
+    """Raise `TrainingConfigError` before anything is changed; the run is not saved after."""
+    if not math.isfinite(value):
+        raise TrainingConfigError(
+            f"step {run.step + 1}: the {name} is {value}, expected a finite number",
+            hint=f"lower learning_rate (now {run.config.learning_rate}); the checkpoint before is kept",
+        )
+
+
+def _accumulate(run: TrainingRun, indices: Sequence[int]) -> tuple[float, list[str]]:
+    """Add up the gradient of a batch: each process of the team takes its share, in parts.
+
+    Returns the loss of the whole batch, and the digests of its frames in the order of `indices`.
+    """
+    team, num_parts = run.team, run.config.accumulation
+    run.optimizer.zero_grad()
+    captions = [run.clips.spans[index].caption for index in indices]
+    batch = run.learner.draw_batch(captions, seed=run.seed, step=run.step)
+    size = len(indices) // (team.size * num_parts)
+    share, loss, digests = team.rank * num_parts * size, 0.0, list[str]()
+    for start in range(share, share + num_parts * size, size):
+        samples = [_encoded(run, index) for index in indices[start : start + size]]
+        is_last = start + size == share + num_parts * size
+        with contextlib.nullcontext() if is_last else team.holding_back():
+            part = batch.loss(samples, start) / num_parts
+            part.backward()  # type: ignore[no-untyped-call]
+        loss += part.item()
+        digests += [sample.frames_sha256 for sample in samples]
+    shares = team.gather((loss, digests))
+    return sum(value for value, _ in shares) / team.size, [digest for _, part in shares for digest in part]
 
 
 def _encoded(run: TrainingRun, index: int) -> EncodedClip:
@@ -178,28 +217,24 @@ def _encoded(run: TrainingRun, index: int) -> EncodedClip:
     sample = run.clips[index]
     clip = memory[span.clip_id] = EncodedClip(
         clip_id=span.clip_id,
-        caption=sample["caption"],
         frames_sha256=sample["frames_sha256"],
         code=run.learner.encode(sample["frames_TCHW"]),
     )
-    if len(memory) > _MEMORY_CLIPS:
+    if len(memory) * clip.code.nbytes > _MEMORY_BYTES:
         memory.popitem(last=False)
     return clip
 
 
-def _update(run: TrainingRun, loss: Tensor, rate: float) -> None:
+def _update(run: TrainingRun, rate: float) -> None:
     """Take one optimiser step and move the average after it."""
-    parameters, averages = run.learner.parameters(), run.learner.averages()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(parameters.values(), _MAX_GRADIENT_NORM)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     run.optimizer.step()
-    run.optimizer.zero_grad()
     # A shorter memory at the beginning, so that the average forgets the initial weights.
     decay = min(run.config.ema_decay, (1 + run.step) / (10 + run.step))
+    averages = run.learner.averages()
     with torch.no_grad():
-        for name, parameter in parameters.items():
+        for name, parameter in run.learner.parameters().items():
             averages[name].lerp_(parameter, 1.0 - decay)
 
 

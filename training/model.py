@@ -4,14 +4,13 @@ After Peebles and Xie 2023, "Scalable Diffusion Models with Transformers" (DiT, 
 captions enter twice, as extra keys and values of every attention and, averaged, beside the time in the
 modulation.
 
-The transformer predicts only what the spectrum of the footage does not say. If tokens were independent Gaussians of
-their known variances, the best velocity would be a closed formula; the transformer adds the rest, in units of the
-deviation that is left, and reads its input at unit power (the preconditioning of Karras et al. 2022, arXiv 2206.00364,
-section 5, for each component and for the straight path). Noise has as many dimensions as the tokens, and need not pass
-through the transformer's fewer features.
+What its numbers mean, `training.parametrisation` says. Models of principal components learn from nothing where their
+tokens stand; those of pixels, which have more tokens, begin with waves over time, row and column, turn queries and keys
+by them at unit power (query-key normalisation, Dehghani et al. 2023, arXiv 2302.05442, keeps attention in bounds at
+half precision), and read every caption at its full length, which spares attention a mask.
 
 Shapes: B clips, N video tokens of a clip, K values of a token, L words of a caption, D features
-(`model_width`), A attention heads. Time t runs from 0 (noise) to 1 (footage).
+(`model_width`), A attention heads of E features. Time t runs from 0 (noise) to 1 (footage).
 """
 
 from __future__ import annotations
@@ -22,14 +21,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import TrainingConfig
-from training.flow import path_power
+from training.config import PIXELS, TrainingConfig
+from training.parametrisation import Footage, Parametrisation, Spectrum
+from training.places import Turning, turning, wave_table
 from training.vocabulary import PADDING_ID
 
-ARCHITECTURE = "cleartitle-video-dit/2"
-"""Name of this architecture, stored with weights; changes whenever old weights would mean something else."""
+_PCA_ARCHITECTURE = "cleartitle-video-dit/2"
+_PIXEL_ARCHITECTURE = "cleartitle-pixel-dit/1"
 
 _MLP_RATIO = 4
+
+
+def architecture_of(config: TrainingConfig) -> str:
+    """Return the name that is stored with weights; changes whenever old weights would mean something else."""
+    return _PIXEL_ARCHITECTURE if config.tokenizer == PIXELS else _PCA_ARCHITECTURE
 
 
 class VideoDiT(nn.Module):
@@ -38,15 +43,18 @@ class VideoDiT(nn.Module):
     Parameters are not initialised by the constructor but by `initialise`, from an explicit generator.
     """
 
-    variance_K: Tensor
-    """Of the values of a token over the footage, from the tokenizer; not trained."""
+    variance_K: Tensor | None
+    """Of the values of a token over the footage, from the tokenizer; not trained. `None`: not known."""
 
     def __init__(self, config: TrainingConfig, *, num_components: int, num_ids: int) -> None:
         super().__init__()
-        width = config.model_width
+        width, is_pixels = config.model_width, config.tokenizer == PIXELS
+        self.grid = config.token_grid
+        self.head_width = width // config.num_heads
+        self.is_turning = self.reads_whole_captions = is_pixels
         self.num_components = num_components
-        self.num_tokens = math.prod(config.token_grid)
-        self.register_buffer("variance_K", torch.empty(num_components))
+        self.num_tokens = math.prod(self.grid)
+        self.register_buffer("variance_K", None if is_pixels else torch.empty(num_components))
         self.embed_tokens = nn.Linear(num_components, width)
         self.token_position_ND = nn.Parameter(torch.empty(self.num_tokens, width))
         self.embed_words = nn.Embedding(num_ids, width)
@@ -65,29 +73,39 @@ class VideoDiT(nn.Module):
         pooled_BD = text_BLD.sum(dim=1) / weight_BL1.sum(dim=1).clamp_min(1.0).sqrt()
         time_BD = self.embed_time(time_features(time_B, self.token_position_ND.shape[1]))
         condition_BD = functional.silu(time_BD + pooled_BD)
-        time_B11 = time_B[:, None, None]
-        power_B1K = path_power(time_B, self.variance_K)
-        hidden_BND = self.embed_tokens(tokens_BNK * power_B1K.rsqrt()) + self.token_position_ND
+        hidden_BND = (
+            self.embed_tokens(self.parametrisation.reading(tokens_BNK, time_B)) + self.token_position_ND
+        )
         # Video tokens may look at every video token and at the words that are there.
-        is_visible_BS = torch.cat([is_word_BL.new_ones(len(tokens_BNK), self.num_tokens), is_word_BL], dim=1)
+        is_visible_B11S = None
+        if not self.reads_whole_captions:
+            is_token_BN = is_word_BL.new_ones(len(tokens_BNK), self.num_tokens)
+            is_visible_B11S = torch.cat([is_token_BN, is_word_BL], dim=1)[:, None, None, :]
+        turn = turning(self.grid, self.head_width, tokens_BNK.device) if self.is_turning else None
         for block in self.blocks:
-            hidden_BND = block(hidden_BND, text_BLD, condition_BD, is_visible_BS[:, None, None, :])
+            hidden_BND = block(hidden_BND, text_BLD, condition_BD, is_visible_B11S, turn)
         shift_BD, scale_BD = self.modulate_output(condition_BD).chunk(2, dim=-1)
-        rest_BNK = self.predict(_modulated(hidden_BND, shift_BD, scale_BD))
-        expected_BNK = (time_B11 * self.variance_K - (1.0 - time_B11)) / power_B1K * tokens_BNK
-        velocity: Tensor = expected_BNK + (self.variance_K / power_B1K).sqrt() * rest_BNK
-        return velocity
+        output_BNK = self.predict(_modulated(hidden_BND, shift_BD, scale_BD))
+        return self.parametrisation.velocity(tokens_BNK, time_B, output_BNK)
 
-    def initialise(self, generator: torch.Generator, variance_K: Tensor) -> None:
+    @property
+    def parametrisation(self) -> Parametrisation:
+        """What its numbers mean."""
+        return Footage() if self.variance_K is None else Spectrum(self.variance_K)
+
+    def initialise(self, generator: torch.Generator, variance_K: Tensor | None) -> None:
         """Fill every parameter from `generator` (on the CPU), the same on every device, and set the variances.
 
-        Modulation and output start at zero (adaLN-Zero), so that the first prediction is that of the spectrum. Places
-        and words start with unit variance: from the customary 0.02, a run of a minute does not learn to tell them
-        apart (4 of 16 captions drew their own scene; with 1.0, 15 of 16, on 125 clips of 48 sources).
+        Modulation and output start at zero (adaLN-Zero), so that the first prediction is that of the spectrum, or mid
+        grey. Places (where they are no waves) and words start with unit variance: from the customary 0.02, a run of a
+        minute does not learn to tell them apart (4 of 16 captions drew their own scene; with 1.0, 15 of 16, on 125
+        clips of 48 sources).
         """
         for name, parameter in self.named_parameters():
             value = torch.zeros(parameter.shape)
-            if name.startswith(("token_position", "embed_words")):
+            if name.startswith("token_position") and self.is_turning:
+                value = wave_table(self.grid, parameter.shape[1])
+            elif name.startswith(("token_position", "embed_words")):
                 value.normal_(0.0, 1.0, generator=generator)
             elif name.startswith("word_position"):
                 value.normal_(0.0, 0.02, generator=generator)
@@ -95,7 +113,9 @@ class VideoDiT(nn.Module):
                 value.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
             with torch.no_grad():
                 parameter.copy_(value)
-        self.variance_K.copy_(variance_K)
+        if self.variance_K is not None:
+            assert variance_K is not None, "a tokenizer of components knows their variances"
+            self.variance_K.copy_(variance_K)
 
 
 class Block(nn.Module):
@@ -112,12 +132,17 @@ class Block(nn.Module):
         self.contract = nn.Linear(_MLP_RATIO * width, width)
 
     def forward(
-        self, hidden_BND: Tensor, text_BLD: Tensor, condition_BD: Tensor, is_visible_B11S: Tensor
+        self,
+        hidden_BND: Tensor,
+        text_BLD: Tensor,
+        condition_BD: Tensor,
+        is_visible_B11S: Tensor | None,
+        turn: Turning | None,
     ) -> Tensor:
-        """Return the refined tokens BND; S = N + L keys, of which the visible ones are attended to."""
+        """Return the refined tokens BND; S = N + L keys, of which the visible ones are attended to (`None`: all)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulate(condition_BD)[:, None].chunk(6, dim=-1)
         attended_BND = self._attend(
-            _normed(hidden_BND) * (1 + scale1) + shift1, _normed(text_BLD), is_visible_B11S
+            _normed(hidden_BND) * (1 + scale1) + shift1, _normed(text_BLD), is_visible_B11S, turn
         )
         hidden_BND = hidden_BND + gate1 * attended_BND
         widened_BNF = self.expand(_normed(hidden_BND) * (1 + scale2) + shift2)
@@ -125,15 +150,26 @@ class Block(nn.Module):
         refined_BND: Tensor = hidden_BND + gate2 * self.contract(widened_BNF)
         return refined_BND
 
-    def _attend(self, tokens_BND: Tensor, text_BLD: Tensor, is_visible_B11S: Tensor) -> Tensor:
-        key, value = self.key_value(torch.cat([tokens_BND, text_BLD], dim=1)).chunk(2, dim=-1)
-        mixed_BAND = functional.scaled_dot_product_attention(
-            self._split_heads(self.query(tokens_BND)),
-            self._split_heads(key),
-            self._split_heads(value),
+    def _attend(
+        self, tokens_BND: Tensor, text_BLD: Tensor, is_visible_B11S: Tensor | None, turn: Turning | None
+    ) -> Tensor:
+        key_BSD, value_BSD = self.key_value(torch.cat([tokens_BND, text_BLD], dim=1)).chunk(2, dim=-1)
+        query_BANE, key_BASE = self._split_heads(self.query(tokens_BND)), self._split_heads(key_BSD)
+        if turn is not None:
+            num_tokens = tokens_BND.shape[1]
+            query_BANE, key_BASE = _at_unit_power(query_BANE), _at_unit_power(key_BASE)
+            # Words stand nowhere in the clip.
+            key_BASE = torch.cat([turn(key_BASE[:, :, :num_tokens]), key_BASE[:, :, num_tokens:]], dim=2)
+            query_BANE = turn(query_BANE)
+        value_BASE = self._split_heads(value_BSD)
+        mixed_BANE = functional.scaled_dot_product_attention(
+            # Under autocast turning leaves single precision.
+            query_BANE.to(value_BASE.dtype),
+            key_BASE.to(value_BASE.dtype),
+            value_BASE,
             attn_mask=is_visible_B11S,
         )
-        mixed: Tensor = self.mix_heads(mixed_BAND.transpose(1, 2).flatten(2))
+        mixed: Tensor = self.mix_heads(mixed_BANE.transpose(1, 2).flatten(2))
         return mixed
 
     def _split_heads(self, features_BSD: Tensor) -> Tensor:
@@ -154,6 +190,10 @@ def time_features(time_B: Tensor, width: int) -> Tensor:
     frequencies = torch.exp(-math.log(10_000.0) * steps / (width // 2))
     angles = 1000.0 * time_B.to(torch.float32)[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1).to(time_B.dtype)
+
+
+def _at_unit_power(features_BASE: Tensor) -> Tensor:
+    return functional.rms_norm(features_BASE, features_BASE.shape[-1:])
 
 
 def _normed(features: Tensor) -> Tensor:

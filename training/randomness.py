@@ -24,13 +24,16 @@ def run_seed(snapshot_root: str, config: RunConfig) -> str:
     return digest_of({"config": config.digest, "seed": config.seed, "snapshot": snapshot_root})
 
 
-def generator_for(seed: str, purpose: str, number: int) -> torch.Generator:
-    """Return a CPU generator seeded by the first 8 bytes of SHA-256 of `seed:purpose:number`."""
+def generator_for(seed: str, purpose: str, number: int, device: str = "cpu") -> torch.Generator:
+    """Return a generator seeded by the first 8 bytes of SHA-256 of `seed:purpose:number`.
+
+    The same seed gives other draws on another kind of device.
+    """
     import torch
 
     digest = hashlib.sha256(f"{seed}:{purpose}:{number}".encode()).digest()
     # `manual_seed` takes a signed 64-bit integer.
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def batch_indices(seed: str, step: int, *, num_clips: int, batch_size: int) -> list[int]:

@@ -14,12 +14,15 @@ from torch import Tensor
 from db.canonical import digest_of
 from training.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
 from training.data import ClearedClips
-from training.errors import CheckpointError, NotCleared
+from training.errors import CheckpointError, NotCleared, TrainingConfigError
+from training.execution import Execution
 from training.exposure import ExposureTable
 from training.learner import EncodedClip, Learner, Recipe
+from training.memory import advising
 from training.proof.ledger import Ledger
 from training.randomness import run_seed
 from training.settings import RunConfig
+from training.team import Team
 from training.tensor_file import named_under, tensors_digest, tensors_under
 
 _ADAM_BETAS = (0.9, 0.99)
@@ -35,7 +38,8 @@ class TrainingRun:
 
     clips: ClearedClips
     folder: Path
-    device: str
+    execution: Execution
+    team: Team
     seed: str
     learner: Learner
     optimizer: torch.optim.AdamW
@@ -63,24 +67,30 @@ def prepare(
     *,
     recipe: Recipe,
     ledger: Ledger,
-    device: str,
+    team: Team,
     on_progress: Callable[[int], None] = _ignore_progress,
 ) -> TrainingRun:
     """Begin a run in `folder`, or take up the one whose newest intact checkpoint lies there.
 
     Whatever the run consumes goes into `ledger`, which was just opened. A new run of the reference model reads up to
-    `config.num_fitting_clips` clips to fit the tokenizer; `on_progress` gets their number.
+    `config.num_fitting_clips` clips to fit the tokenizer; `on_progress` gets their number. `team`: the processes that
+    carry the run.
     Raises `NotCleared` if the permit is not one for training, `CheckpointError` if the checkpoint is of another
-    snapshot or configuration, or none is intact, `ProofError` if the ledger does not hold what led to the checkpoint.
+    snapshot or configuration, or none is intact, `ProofError` if the ledger does not hold what led to the checkpoint,
+    `TrainingConfigError` if batches cannot be shared evenly or the model does not fit into memory.
     """
+    _check_shares(clips.config, team)
+    execution = recipe.execution_on(team.device)
+    execution.make_deterministic()
     checkpoint, permit = load_newest_checkpoint(folder), clips.permit
     if permit.purpose != clips.snapshot.purpose:
         raise NotCleared(f"permit {permit.permit_id} is for {permit.purpose}; no run trains under it")
     ledger.note_permit(digest_of(permit.document()), 0 if checkpoint is None else checkpoint.step)
-    if checkpoint is None:
-        run = _begin(clips, folder, recipe, ledger, device, on_progress)
-    else:
-        run = _take_up(clips, folder, recipe, ledger, device, checkpoint)
+    with advising(clips.config, team.device, doing="beginning the run"):
+        if checkpoint is None:
+            run = _begin(clips, folder, recipe, ledger, execution, team, on_progress)
+        else:
+            run = _take_up(clips, folder, recipe, ledger, execution, team, checkpoint)
     if not run.permits or run.permits[-1]["permit_id"] != permit.permit_id:
         run.permits.append(
             {"code_version": permit.code_version, "from_step": run.step, "permit_id": permit.permit_id}
@@ -88,8 +98,26 @@ def prepare(
     return run
 
 
-def save_run(run: TrainingRun) -> Path:
-    """Write a checkpoint of the run as it stands between two steps; returns the path of its JSON."""
+def _check_shares(config: RunConfig, team: Team) -> None:
+    num_parts = team.size * config.accumulation
+    if config.batch_size % num_parts:
+        raise TrainingConfigError(
+            f"batch_size is {config.batch_size}: expected a multiple of {num_parts} "
+            f"({team.size} processes, accumulation {config.accumulation})"
+        )
+
+
+def save_run(run: TrainingRun) -> None:
+    """Write a checkpoint of the run as it stands between two steps; of several processes, the first does.
+
+    Raises `OSError` if it cannot be written; the checkpoint before then still stands.
+    """
+    if run.team.rank == 0:
+        _write_checkpoint(run)
+    run.saved_step = run.step
+
+
+def _write_checkpoint(run: TrainingRun) -> None:
     state = {
         "config": run.config.to_dict(),
         "config_digest": run.config.digest,
@@ -109,9 +137,7 @@ def save_run(run: TrainingRun) -> Path:
     }
     # Signed for before it is there: killed in between, the run comes by here again and must reach the same state.
     run.ledger.note_checkpoint(run.step, tensors_digest(tensors))
-    path = save_checkpoint(run.folder, Checkpoint(step=run.step, state=state, tensors=tensors))
-    run.saved_step = run.step
-    return path
+    save_checkpoint(run.folder, Checkpoint(step=run.step, state=state, tensors=tensors))
 
 
 def _begin(
@@ -119,7 +145,8 @@ def _begin(
     folder: Path,
     recipe: Recipe,
     ledger: Ledger,
-    device: str,
+    execution: Execution,
+    team: Team,
     on_progress: Callable[[int], None],
 ) -> TrainingRun:
     config = clips.config
@@ -129,14 +156,16 @@ def _begin(
         [span.caption for span in clips.spans],
         _frames_for_fitting(clips, exposures, on_progress),
         seed=seed,
-        device=device,
+        execution=execution,
+        team=team,
     )
     if config.num_fitting_clips:
         _note_fitting(ledger, exposures)
     return TrainingRun(
         clips=clips,
         folder=folder,
-        device=device,
+        execution=execution,
+        team=team,
         seed=seed,
         learner=learner,
         optimizer=_build_optimizer(learner, config),
@@ -160,12 +189,18 @@ def _frames_for_fitting(
 
 
 def _take_up(
-    clips: ClearedClips, folder: Path, recipe: Recipe, ledger: Ledger, device: str, checkpoint: Checkpoint
+    clips: ClearedClips,
+    folder: Path,
+    recipe: Recipe,
+    ledger: Ledger,
+    execution: Execution,
+    team: Team,
+    checkpoint: Checkpoint,
 ) -> TrainingRun:
     state, tensors = checkpoint.state, checkpoint.tensors
     _check_same_run(clips, folder, state)
     ledger.skip_to(checkpoint.step)
-    learner = recipe.rebuild(checkpoint, device=device)
+    learner = recipe.rebuild(checkpoint, execution=execution, team=team)
     optimizer = _build_optimizer(learner, clips.config)
     _restore_optimizer(optimizer, learner, tensors_under(tensors, "optimizer"))
     exposures = ExposureTable(len(clips))
@@ -175,7 +210,8 @@ def _take_up(
     return TrainingRun(
         clips=clips,
         folder=folder,
-        device=device,
+        execution=execution,
+        team=team,
         seed=state["random"]["run_seed"],
         learner=learner,
         optimizer=optimizer,

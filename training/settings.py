@@ -36,6 +36,10 @@ class RunConfig(Protocol):
         """Clips per optimiser step."""
 
     @property
+    def accumulation(self) -> int:
+        """Parts of a batch that are taken one after the other."""
+
+    @property
     def num_steps(self) -> int:
         """Optimiser steps of the run."""
 
@@ -70,6 +74,10 @@ class RunConfig(Protocol):
     @property
     def num_fitting_clips(self) -> int:
         """At most so many clips are read before the first step."""
+
+    @property
+    def memory_advice(self) -> str:
+        """What to set smaller where memory runs out, besides the batch."""
 
     @property
     def weights_prefix(self) -> str:

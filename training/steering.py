@@ -5,7 +5,7 @@ At each step, where the walk would end is taken for the mean of what is still op
 r^2 = (1 - t)^2 / (t^2 + (1 - t)^2), and moved to the mean given the known pixels (Pokle et al. 2023, arXiv 2310.04432,
 "Training-free Linear Image Inversion via Flows", algorithm 1, after Song et al. 2023, "Pseudoinverse-Guided Diffusion
 Models for Inverse Problems"). The model need not be differentiated; directions that known pixels say little of stay the
-model's own, so seeds still differ.
+model's own, so seeds still differ. Where tokens are pixels, known pixels are tokens' values, and simply kept.
 
 Shapes: T frames, C = 3 colours, H by W pixels; a column is what stands at one place of the picture in all temporal
 patches: S columns of M values each; Q known pixel values of a column.
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.tokenizer import PcaTokenizer, cut_patches
+from training.flow import Steering
+from training.tokenizer import PcaTokenizer, Tokenizer, cut_patches
 
 PIXEL_VARIANCE = 0.05**2
 """Of a known pixel, in [-1, 1]: how far the tokenizer, which leaves components out, may miss it."""
@@ -49,16 +50,42 @@ class KnownFrames:
         return _tokens(moved_BSM, self.num_times)
 
 
-def know_frames(tokenizer: PcaTokenizer, frames_CHW: Mapping[int, Tensor]) -> KnownFrames:
+@dataclass(frozen=True, kw_only=True)
+class KnownPixels:
+    """Frames that a clip of pixel tokens is to have."""
+
+    is_known_NK: Tensor
+    """Which values of which tokens are pixels of a known frame."""
+    tokens_NK: Tensor
+    """The known pixels; what else is in it does not count."""
+
+    def __call__(self, end_BNK: Tensor, time: float) -> Tensor:
+        """Return the end with the known pixels in it."""
+        return torch.where(self.is_known_NK, self.tokens_NK, end_BNK)
+
+
+def know_frames(tokenizer: Tokenizer, frames_CHW: Mapping[int, Tensor]) -> Steering:
     """Make ready the uint8 frames `frames_CHW`, by their place in the clip; at least one, of the clip's size."""
     num_frames, height, width = tokenizer.clip_shape
-    patch_frames, num_values = tokenizer.patch_shape[0], tokenizer.num_components
-    num_times = num_frames // patch_frames
-    place_P = tokenizer.mean_P.shape[0] // patch_frames
-    atoms_KP = tokenizer.basis_KP * tokenizer.scale_K[:, None]
     still_TCHW = torch.zeros((num_frames, 3, height, width), dtype=torch.uint8)
     for number, frame_CHW in frames_CHW.items():
         still_TCHW[number] = frame_CHW
+    if isinstance(tokenizer, PcaTokenizer):
+        return _know_components(tokenizer, frames_CHW, still_TCHW)
+    is_known_TCHW = torch.zeros_like(still_TCHW)
+    is_known_TCHW[list(frames_CHW)] = 255
+    return KnownPixels(
+        is_known_NK=tokenizer.encode(is_known_TCHW) > 0.0, tokens_NK=tokenizer.encode(still_TCHW)
+    )
+
+
+def _know_components(
+    tokenizer: PcaTokenizer, frames_CHW: Mapping[int, Tensor], still_TCHW: Tensor
+) -> KnownFrames:
+    patch_frames, num_values = tokenizer.patch_shape[0], tokenizer.num_components
+    num_times = tokenizer.clip_shape[0] // patch_frames
+    place_P = tokenizer.mean_P.shape[0] // patch_frames
+    atoms_KP = tokenizer.basis_KP * tokenizer.scale_K[:, None]
     patches_NP = cut_patches(still_TCHW, tokenizer.patch_shape).to(tokenizer.mean_P.device)
     centred_GSP = (patches_NP - tokenizer.mean_P).reshape(num_times, -1, tokenizer.mean_P.shape[0])
     design, target = [], []

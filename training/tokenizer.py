@@ -1,7 +1,8 @@
-"""Closed-form video tokenizer: principal components of space-time patches of the snapshot's own footage.
+"""Video tokenizers: what a clip is to the model. A clip is cut into patches, and a token stands for one of them.
 
-A clip is cut into patches; a token is a patch's coordinates on the leading principal components. Nothing is
-trained by gradient and nothing is pretrained, so the tokenizer's lineage is the snapshot and nothing else.
+`PcaTokenizer`, closed form: a token is the patch's coordinates on the leading principal components of the snapshot's
+own footage. `training.pixels.PixelTokenizer`: the patch itself. Nothing is trained by gradient and nothing is
+pretrained, so a tokenizer's lineage is the snapshot and nothing else.
 
 Shapes: B clips, T frames, C = 3 colours, H by W pixels, N tokens of a clip, P values of a patch, K
 components. Components are found in one pass with bounded memory by merging each batch into a truncated
@@ -12,7 +13,9 @@ singular value decomposition (Ross et al. 2008, "Incremental Learning for Robust
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,9 +28,68 @@ _OVERSAMPLING = 2
 _PATCHES_PER_MERGE = 512
 
 
+class Tokenizer(Protocol):
+    """Turns uint8 clips into float tokens and back."""
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """Frames, height and width of a clip."""
+        ...
+
+    @property
+    def patch_shape(self) -> tuple[int, int, int]:
+        """Frames, height and width of a patch; each divides the clip's."""
+        ...
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of a clip."""
+        ...
+
+    @property
+    def num_components(self) -> int:
+        """Values of a token."""
+        ...
+
+    @property
+    def variances(self) -> Tensor | None:
+        """Variances K of a token's values over the footage; `None`: nobody looked."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where tokens lie."""
+        ...
+
+    def encode(self, frames_TCHW: Tensor) -> Tensor:
+        """Turn one uint8 clip into float32 tokens NK; one at a time, so that its bits depend on no other."""
+        ...
+
+    def patches(self, tokens_NK: Tensor) -> Tensor:
+        """Turn tokens NK into patches NP, pixel values in [-1, 1] or a little beyond."""
+        ...
+
+    def decode(self, tokens_NK: Tensor) -> Tensor:
+        """Turn tokens NK back into a uint8 clip TCHW on the CPU, clipped to black and white."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what it was fitted to, by name; its shapes are in the configuration."""
+        ...
+
+    def to(self, device: str) -> Tokenizer:
+        """Return the same tokenizer with its tensors on `device`."""
+        ...
+
+
+def count_tokens(clip_shape: tuple[int, int, int], patch_shape: tuple[int, int, int]) -> int:
+    """Return the patches of a clip."""
+    return math.prod(size // patch for size, patch in zip(clip_shape, patch_shape, strict=True))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PcaTokenizer:
-    """Turns uint8 clips into float tokens and back; exact but for the components left out."""
+    """Tokens on principal components; exact but for the components left out."""
 
     clip_shape: tuple[int, int, int]
     """Frames, height and width of a clip."""
@@ -54,18 +116,29 @@ class PcaTokenizer:
     @property
     def num_tokens(self) -> int:
         """Tokens of a clip."""
-        grid = [size // patch for size, patch in zip(self.clip_shape, self.patch_shape, strict=True)]
-        return grid[0] * grid[1] * grid[2]
+        return count_tokens(self.clip_shape, self.patch_shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where tokens lie."""
+        return self.mean_P.device
 
     def encode(self, frames_TCHW: Tensor) -> Tensor:
         """Turn one uint8 clip into float32 tokens NK; one at a time, so that its bits depend on no other."""
-        patches_NP = cut_patches(frames_TCHW, self.patch_shape).to(self.mean_P.device)
+        patches_NP = cut_patches(frames_TCHW, self.patch_shape).to(self.device)
         return (patches_NP - self.mean_P) @ self.basis_KP.T / self.scale_K
+
+    def patches(self, tokens_NK: Tensor) -> Tensor:
+        """Turn tokens NK into patches NP, pixel values in [-1, 1] or a little beyond."""
+        return (tokens_NK * self.scale_K) @ self.basis_KP + self.mean_P
 
     def decode(self, tokens_NK: Tensor) -> Tensor:
         """Turn tokens NK back into a uint8 clip TCHW on the CPU, clipped to black and white."""
-        patches_NP = (tokens_NK * self.scale_K) @ self.basis_KP + self.mean_P
-        return join_patches(patches_NP.cpu(), self.clip_shape, self.patch_shape)
+        return join_patches(self.patches(tokens_NK).cpu(), self.clip_shape, self.patch_shape)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what it was fitted to, by name; its shapes are in the configuration."""
+        return {"mean": self.mean_P, "basis": self.basis_KP, "scale": self.scale_K}
 
     def to(self, device: str) -> PcaTokenizer:
         """Return the same tokenizer with its tensors on `device`."""

@@ -7,13 +7,14 @@ it here checks that the content fits together, not who made it.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.canonical import sha256_hex
 from db.files import write_durably
-from training.config import TrainingConfig, config_from_mapping
+from training.config import PIXELS, TrainingConfig, config_from_mapping
 from training.errors import CheckpointError, TrainingConfigError
 from training.tensor_file import named_under, pack_tensors, tensors_under, unpack_tensors
 from training.vocabulary import Vocabulary
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from training.model import VideoDiT
-    from training.tokenizer import PcaTokenizer
+    from training.tokenizer import Tokenizer
     from training.video_model import VariedClip
 
 
@@ -32,7 +33,7 @@ class TrainedModel:
 
     config: TrainingConfig
     model: VideoDiT
-    tokenizer: PcaTokenizer
+    tokenizer: Tokenizer
     vocabulary: Vocabulary
     origin: Mapping[str, Any]
     """Snapshot, seed and steps of the run, as the run recorded them."""
@@ -45,14 +46,14 @@ class TrainedModel:
     @property
     def architecture(self) -> str:
         """That of the reference model."""
-        from training.model import ARCHITECTURE
+        from training.model import architecture_of
 
-        return ARCHITECTURE
+        return architecture_of(self.config)
 
     @property
     def device(self) -> str:
         """Where its tensors are."""
-        return str(self.tokenizer.mean_P.device)
+        return str(self.tokenizer.device)
 
     @property
     def draws_from_prompts_only(self) -> bool:
@@ -103,7 +104,7 @@ class TrainedModel:
     def save(self, path: Path) -> str:
         """Write the weights file durably and return its SHA-256."""
         tensors = named_under(self.model.state_dict(), "model")
-        tensors |= named_under(tokenizer_tensors(self.tokenizer), "tokenizer")
+        tensors |= named_under(self.tokenizer.tensors(), "tokenizer")
         record = {
             "architecture": self.architecture,
             "config": self.config.to_dict(),
@@ -140,17 +141,18 @@ def read_weights(path: Path, *, expected_sha256: str | None) -> bytes:
 
 
 def _unpack_model(data: bytes, device: str) -> TrainedModel:
-    from training.model import ARCHITECTURE
+    from training.model import architecture_of
 
     tensors, record = unpack_tensors(data)
-    if record.get("architecture") != ARCHITECTURE:
-        raise CheckpointError(f"architecture {record.get('architecture')!r}, expected {ARCHITECTURE!r}")
     try:
         config = config_from_mapping(record["config"])
         vocabulary = Vocabulary(tuple(record["vocabulary"]))
         origin = dict(record["origin"])
     except (KeyError, TypeError, ValueError, TrainingConfigError) as exc:
         raise CheckpointError(f"its record is incomplete: {exc!r}") from exc
+    expected = architecture_of(config)
+    if record.get("architecture") != expected:
+        raise CheckpointError(f"architecture {record.get('architecture')!r}, expected {expected!r}")
     tokenizer = tokenizer_from_tensors(tensors_under(tensors, "tokenizer"), config).to(device)
     model = model_from_tensors(
         tensors_under(tensors, "model"), config, tokenizer=tokenizer, vocabulary=vocabulary, device=device
@@ -168,7 +170,7 @@ def model_from_tensors(
     tensors: Mapping[str, Tensor],
     config: TrainingConfig,
     *,
-    tokenizer: PcaTokenizer,
+    tokenizer: Tokenizer,
     vocabulary: Vocabulary,
     device: str,
 ) -> VideoDiT:
@@ -186,17 +188,16 @@ def model_from_tensors(
     return model
 
 
-def tokenizer_tensors(tokenizer: PcaTokenizer) -> dict[str, Tensor]:
-    """Return the tokenizer's tensors; its shapes are in the configuration."""
-    return {"mean": tokenizer.mean_P, "basis": tokenizer.basis_KP, "scale": tokenizer.scale_K}
-
-
-def tokenizer_from_tensors(tensors: Mapping[str, Tensor], config: TrainingConfig) -> PcaTokenizer:
-    """Rebuild the tokenizer; raises `CheckpointError` if a tensor is missing or misshapen."""
+def tokenizer_from_tensors(tensors: Mapping[str, Tensor], config: TrainingConfig) -> Tokenizer:
+    """Rebuild the tokenizer; raises `CheckpointError` if a tensor is missing, left over or misshapen."""
+    from training.pixels import PixelTokenizer
     from training.tokenizer import PcaTokenizer
 
-    patch_shape = (config.patch_frames, config.patch_height, config.patch_width)
-    patch_size = 3 * patch_shape[0] * patch_shape[1] * patch_shape[2]
+    if config.tokenizer == PIXELS:
+        if tensors:
+            raise CheckpointError(f"the tokenizer has tensors {sorted(tensors)}, expected none")
+        return PixelTokenizer(clip_shape=config.clip_shape, patch_shape=config.patch_shape)
+    patch_size = 3 * math.prod(config.patch_shape)
     try:
         mean_P, basis_KP, scale_K = tensors["mean"], tensors["basis"], tensors["scale"]
     except KeyError as exc:
@@ -205,8 +206,8 @@ def tokenizer_from_tensors(tensors: Mapping[str, Tensor], config: TrainingConfig
     if shapes != [(patch_size,), (len(scale_K), patch_size), (len(scale_K),)]:
         raise CheckpointError(f"tokenizer shapes {shapes}: expected patches of {patch_size} values")
     return PcaTokenizer(
-        clip_shape=(config.num_frames, config.height, config.width),
-        patch_shape=patch_shape,
+        clip_shape=config.clip_shape,
+        patch_shape=config.patch_shape,
         mean_P=mean_P,
         basis_KP=basis_KP,
         scale_K=scale_K,

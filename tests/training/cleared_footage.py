@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from governance.snapshots import snapshot as snapshots
 from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import ClearedSpan, Snapshot
 from tests.media import flat_scene, moving_scene, write_video
-from training.config import TrainingConfig
+from training.config import BFLOAT16, COMPILED, PIXELS, TrainingConfig
 from training.data import ClearedClips
 from training.proof.ledger import Ledger
 
@@ -40,6 +41,16 @@ TINY = TrainingConfig(
     warmup_steps=2,
     sampling_steps=2,
     checkpoint_every=2,
+)
+TINY_PIXELS = dataclasses.replace(
+    TINY,
+    preset="s",
+    tokenizer=PIXELS,
+    patch_frames=2,
+    model_width=24,
+    learning_rate=1e-3,
+    precision=BFLOAT16,
+    execution=COMPILED,
 )
 
 

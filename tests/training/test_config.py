@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from training.config import TrainingConfig, config_from_mapping, load_config
+from training.config import PRESETS, TrainingConfig, config_from_mapping, load_config
 from training.errors import TrainingConfigError
 
 
@@ -47,6 +47,10 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path) -> None:
         ({"patch_height": 7}, "patch_height is 7: expected a divisor of height 64"),
         ({"model_width": 100, "num_heads": 3}, "model_width is 100: expected a multiple of 6"),
         ({"seed": 2**60}, "seed is"),
+        ({"tokenizer": "pixel"}, "tokenizer is 'pixel': expected 'pixels'"),
+        ({"precision": "half"}, "precision is 'half': expected one of float32, bfloat16"),
+        ({"execution": True}, "execution is True: expected text"),
+        ({"accumulation": 3}, "accumulation is 3: expected a divisor of batch_size 16"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_was_expected(values: dict[str, Any], message: str) -> None:
@@ -68,3 +72,32 @@ def test_digest_follows_every_value() -> None:
     assert TrainingConfig().digest == digest
     assert TrainingConfig(seed=1).digest != digest
     assert config_from_mapping(TrainingConfig().to_dict()).digest == digest
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_stored_of_a_preset_reads_as_it_was(preset: str) -> None:
+    config = config_from_mapping({"preset": preset, "seed": 3})
+    assert config_from_mapping(config.to_dict()) == config
+    plain = {"tokenizer": "pca", "precision": "float32", "execution": "eager", "accumulation": 1}
+    turned = config_from_mapping({"preset": preset, **plain})
+    assert config_from_mapping(turned.to_dict()) == turned
+    assert turned.num_fitting_clips == 4096
+
+
+@pytest.mark.parametrize(
+    ("preset", "digest"),
+    [
+        ("cpu", "cbb40c33d139293817a24d71e242921b5a756156430224c0010bb29f4f6976da"),
+        ("toy", "a6c824c0c1c368315e56f529c0d40e94c337396bc26c958ac1c5a4c5c2749b36"),
+    ],
+)
+def test_keys_that_came_later_leave_older_digests_alone(preset: str, digest: str) -> None:
+    """Names of runs, sample order, initial weights and noise follow from it."""
+    assert config_from_mapping({"preset": preset}).digest == digest
+    assert config_from_mapping({"preset": preset, "accumulation": 2}).digest != digest
+
+
+@pytest.mark.parametrize(("preset", "grid"), [("s", (8, 8, 8)), ("b", (8, 8, 8)), ("b256", (6, 16, 16))])
+def test_presets_at_size_read_pixels_and_fit_nothing(preset: str, grid: tuple[int, int, int]) -> None:
+    config = config_from_mapping({"preset": preset})
+    assert (config.tokenizer, config.num_fitting_clips, config.token_grid) == ("pixels", 0, grid)

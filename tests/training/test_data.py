@@ -32,6 +32,7 @@ from training.config import TrainingConfig
 from training.errors import NotCleared
 from training.reference import ReferenceRecipe
 from training.run import prepare
+from training.team import Alone
 
 HOUR = dt.timedelta(hours=1)
 
@@ -120,7 +121,7 @@ def test_a_permit_for_evaluation_opens_what_is_held_out_and_trains_nothing(
             tmp_path / "run",
             recipe=ReferenceRecipe(TINY),
             ledger=open_ledger(tmp_path / "run"),
-            device="cpu",
+            team=Alone("cpu"),
         )
     assert not (tmp_path / "run").exists()
 

@@ -10,15 +10,19 @@ import torch
 
 from governance.snapshots.snapshot import Snapshot
 from tests.media import flip_byte
-from tests.training.cleared_footage import TINY, Footage, make_snapshot, open_clips, open_ledger
+from tests.training.cleared_footage import TINY, TINY_PIXELS, Footage, make_snapshot, open_clips, open_ledger
 from training import loop
 from training.checkpoint import load_newest_checkpoint
 from training.config import TrainingConfig
 from training.errors import CheckpointError, TrainingConfigError
 from training.loop import StepReport, finish, learning_rate_at, prepare, train_steps
+from training.pixels import PixelTokenizer
+from training.proof.ledger import read_leaves
 from training.randomness import batch_indices
 from training.reference import ReferenceLearner, ReferenceRecipe
-from training.run import TrainingRun
+from training.run import TrainingRun, save_run
+from training.team import Alone
+from training.weights import load_weights
 
 
 def _prepared(snapshot: Snapshot, folder: Path, config: TrainingConfig = TINY) -> TrainingRun:
@@ -28,8 +32,13 @@ def _prepared(snapshot: Snapshot, folder: Path, config: TrainingConfig = TINY) -
         folder / "checkpoints",
         recipe=ReferenceRecipe(config),
         ledger=open_ledger(folder / "checkpoints"),
-        device="cpu",
+        team=Alone("cpu"),
     )
+
+
+def _learner(run: TrainingRun) -> ReferenceLearner:
+    assert isinstance(run.learner, ReferenceLearner)
+    return run.learner
 
 
 def _stopped_after(snapshot: Snapshot, folder: Path, num_steps: int) -> TrainingRun:
@@ -166,19 +175,111 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     steps = train_steps(run)
     next(steps)
     with torch.no_grad():
-        assert isinstance(run.learner, ReferenceLearner)
-        run.learner.model.predict.bias.fill_(float("nan"))
+        _learner(run).model.predict.bias.fill_(float("nan"))
     with pytest.raises(TrainingConfigError, match="step 2: the loss is nan") as stopped:
         next(steps)
     assert stopped.value.hint is not None
     assert "learning_rate" in stopped.value.hint
+    assert not (tmp_path / "checkpoints" / "step-00000001.json").exists()
+    assert _prepared(snapshot, tmp_path).step == 0
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_changes_anything(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    run = _prepared(snapshot, tmp_path)
+    steps = train_steps(run)
+    next(steps)
+    model = _learner(run).model
+    model.predict.bias.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
+    before = model.predict.weight.detach().clone()
+    with pytest.raises(TrainingConfigError, match=r"step 2: the norm of the gradient is (inf|nan)"):
+        next(steps)
+    assert torch.equal(model.predict.weight, before)
+    assert not list((tmp_path / "checkpoints").glob("step-*"))
+
+
+def test_memory_that_runs_out_in_a_step_is_advice_and_nothing_is_saved(
+    snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _prepared(snapshot, tmp_path)
+    steps = train_steps(run)
+    next(steps)
+
+    def too_much(*_numbers: torch.Tensor) -> torch.Tensor:
+        return torch.empty(2**60, dtype=torch.uint8)
+
+    monkeypatch.setattr(_learner(run), "velocity", too_much)
+    with pytest.raises(TrainingConfigError, match="step 2: cpu has too little memory for 4 clips at a time"):
+        next(steps)
+    assert not list((tmp_path / "checkpoints").glob("step-*"))
+
+
+def test_a_batch_in_parts_is_the_same_batch(
+    uninterrupted: tuple[Path, list[StepReport]], snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """Order, noise and configuration digest differ, so one step is taken with the draws of the other run."""
+    whole, parted = (
+        _prepared(snapshot, tmp_path / "whole"),
+        _prepared(snapshot, tmp_path / "parted", dataclasses.replace(TINY, accumulation=4)),
+    )
+    assert parted.seed != whole.seed
+    parted.seed = whole.seed
+    _learner(parted).model.load_state_dict(_learner(whole).model.state_dict())
+    reports = [next(train_steps(run)) for run in (whole, parted)]
+    assert reports[0].clip_ids == reports[1].clip_ids
+    assert reports[1].loss == pytest.approx(reports[0].loss, rel=1e-5)
+    assert reports[1].gradient_norm == pytest.approx(reports[0].gradient_norm, rel=1e-4)
+    leaves = [read_leaves(tmp_path / name / "checkpoints" / "ledger.jsonl") for name in ("whole", "parted")]
+    for run in (whole, parted):
+        save_run(run)
+    steps = [[leaf for leaf in kept if leaf["kind"] == "step"] for kept in leaves]
+    assert steps[0] == steps[1]
+    assert len(steps[0][0]["clips"]) == TINY.batch_size
+
+
+@pytest.mark.parametrize("num_steps", [1, 2])
+def test_a_run_of_pixels_that_was_stopped_ends_with_the_same_bits(
+    snapshot: Snapshot, tmp_path: Path, num_steps: int
+) -> None:
+    digests = set()
+    for name, stop_after in (("whole", None), ("stopped", num_steps)):
+        run = _prepared(snapshot, tmp_path / name, TINY_PIXELS)
+        steps = train_steps(run)
+        if stop_after:
+            for _ in range(stop_after):
+                next(steps)
+            steps.close()
+            run = _prepared(snapshot, tmp_path / name, TINY_PIXELS)
+            assert run.step == stop_after
+            steps = train_steps(run)
+        list(steps)
+        finished = finish(run, tmp_path / name / "model")
+        digests.add(finished.weights_sha256)
+        loaded = load_weights(finished.weights_path, device="cpu")
+        assert isinstance(loaded.tokenizer, PixelTokenizer)
+    assert len(digests) == 1
+
+
+def test_pixels_are_read_when_a_step_wants_them_and_not_before(snapshot: Snapshot, tmp_path: Path) -> None:
+    run = _prepared(snapshot, tmp_path, TINY_PIXELS)
+    assert run.exposures.frames_digests() == {}
+    next(train_steps(run))
+    save_run(run)
+    leaves = list(read_leaves(tmp_path / "checkpoints" / "ledger.jsonl"))
+    assert [leaf["clips"] for leaf in leaves if leaf["kind"] == "fitting"] == []
 
 
 def test_fitting_reports_progress(snapshot: Snapshot, tmp_path: Path) -> None:
     seen: list[int] = []
     clips, ledger = open_clips(snapshot, tmp_path / "frames"), open_ledger(tmp_path)
     prepare(
-        clips, tmp_path, recipe=ReferenceRecipe(TINY), ledger=ledger, device="cpu", on_progress=seen.append
+        clips,
+        tmp_path,
+        recipe=ReferenceRecipe(TINY),
+        ledger=ledger,
+        team=Alone("cpu"),
+        on_progress=seen.append,
     )
     assert seen == [1, 2, 3, 4, 5]
 

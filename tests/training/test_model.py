@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.training.cleared_footage import TINY
+from tests.training.cleared_footage import TINY, TINY_PIXELS
 from training.model import VideoDiT, build_model
 from training.randomness import generator_for
 
@@ -72,3 +72,45 @@ def test_padding_does_not_change_the_prediction() -> None:
     model = _awake_model()
     padded, short = model(_tokens(), TIMES, WORDS), model(_tokens(), TIMES, WORDS[:, :2])
     assert torch.allclose(padded, short, atol=1e-5)
+
+
+def _awake_pixel_model() -> VideoDiT:
+    model = build_model(TINY_PIXELS, num_components=384, num_ids=5, device="cpu")
+    model.initialise(generator_for("seed", "weights", 0), None)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "modulate" in name or name.startswith("predict"):
+                parameter.normal_(0.0, 0.5, generator=generator_for("seed", name, 0))
+    return model
+
+
+def _patches() -> torch.Tensor:
+    return torch.randn(2, 8, 384, generator=generator_for("seed", "patches", 0))
+
+
+def test_a_fresh_model_of_pixels_says_that_the_footage_is_grey() -> None:
+    model = build_model(TINY_PIXELS, num_components=384, num_ids=5, device="cpu")
+    model.initialise(generator_for("seed", "weights", 0), None)
+    assert torch.allclose(model(_patches(), TIMES, WORDS), -_patches() / (1 - TIMES[:, None, None]))
+    assert "variance_K" not in model.state_dict()
+
+
+def test_time_caption_and_place_change_what_is_said_of_pixels() -> None:
+    model = _awake_pixel_model()
+    output = model(_patches(), TIMES, WORDS)
+    assert not torch.allclose(output[0], model(_patches(), TIMES.flip(0), WORDS)[0], atol=1e-4)
+    assert not torch.allclose(output[0], model(_patches(), TIMES, WORDS.flip(0))[0], atol=1e-4)
+    # The same tokens in another order: what stands where counts, not which token it is.
+    with torch.no_grad():
+        model.token_position_ND.zero_()
+    turned = model(_patches().flip(1), TIMES, WORDS).flip(1)
+    assert not torch.allclose(model(_patches().roll(1, 1), TIMES, WORDS).roll(-1, 1), turned, atol=1e-3)
+
+
+def test_attention_is_the_one_of_pytorch() -> None:
+    """Flash and memory-efficient kernels are chosen inside it; nothing here multiplies queries by keys itself."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        _awake_pixel_model()(_patches(), TIMES, WORDS)
+    called = {event.key for event in seen.key_averages()}
+    assert "aten::scaled_dot_product_attention" in called
+    assert not called & {"aten::softmax", "aten::_softmax"}

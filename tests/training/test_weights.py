@@ -15,6 +15,7 @@ from training.errors import CheckpointError
 from training.generation.sample import draw_clip
 from training.loop import prepare, train_steps, trained_model
 from training.reference import ReferenceRecipe
+from training.team import Alone
 from training.tensor_file import METADATA_KEY, pack_tensors, unpack_tensors
 from training.video_model import draw_all
 from training.weights import TrainedModel, load_weights
@@ -24,7 +25,9 @@ from training.weights import TrainedModel, load_weights
 def trained(snapshot: Snapshot, tmp_path: Path) -> TrainedModel:
     """A model after a few steps."""
     clips, ledger = open_clips(snapshot, tmp_path / "frames"), open_ledger(tmp_path / "checkpoints")
-    run = prepare(clips, tmp_path / "checkpoints", recipe=ReferenceRecipe(TINY), ledger=ledger, device="cpu")
+    run = prepare(
+        clips, tmp_path / "checkpoints", recipe=ReferenceRecipe(TINY), ledger=ledger, team=Alone("cpu")
+    )
     list(train_steps(run))
     model = trained_model(run)
     assert isinstance(model, TrainedModel)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from training.model import VideoDiT
-    from training.tokenizer import PcaTokenizer
+    from training.tokenizer import Tokenizer
     from training.video_model import VariedClip
     from training.vocabulary import Vocabulary
 
@@ -23,7 +23,7 @@ def first_step_of(num_steps: int, strength_percent: int) -> int:
 
 def draw_clip(
     model: VideoDiT,
-    tokenizer: PcaTokenizer,
+    tokenizer: Tokenizer,
     vocabulary: Vocabulary,
     prompt: str,
     seed: int,
@@ -48,7 +48,7 @@ def draw_clip(
     from training.flow import sample_tokens
     from training.steering import know_frames
 
-    device = tokenizer.mean_P.device
+    device = tokenizer.device
     run = "sample" if segment == 0 else f"sample:{segment}"
     noise_1NK = torch.randn(
         (1, tokenizer.num_tokens, tokenizer.num_components), generator=generator_for(run, "noise", seed)

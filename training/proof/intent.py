@@ -50,12 +50,14 @@ def declare_intent(
     config: RunConfig,
     permit: RunPermit,
     device: str,
+    execution: Mapping[str, str],
     key: ed25519.Ed25519PrivateKey,
     retrains: Mapping[str, Any] | None = None,
 ) -> RunIntent:
     """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
 
-    `retrains` states the run that this one takes the place of, what is left out, and where it begins.
+    `execution` states how the run is carried out; `retrains` the run that this one takes the place of, what is left
+    out, and where it begins.
     Raises `ProofError` if the intent there is of another snapshot or configuration, retrains otherwise, or was changed.
     """
     path = folder / INTENT_NAME
@@ -78,7 +80,7 @@ def declare_intent(
         "config_digest": config.digest,
         "permit": permit.document(),
         "code_digest": code_digest(),
-        "environment": environment(device),
+        "environment": environment(device) | dict(execution),
         "nonce": secrets.token_hex(16),
         "declared_at": rfc3339(utc_now()),
     } | ({} if retrains is None else {"retrains": dict(retrains)})

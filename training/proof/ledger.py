@@ -203,6 +203,31 @@ class Ledger:
         self._num_signed = self._tree.num_leaves
 
 
+class UnkeptLedger(Ledger):
+    """The ledger as processes see it that do not keep it: of several that carry a run, the first does."""
+
+    def __init__(self) -> None:
+        """Keep nothing."""
+
+    def note_permit(self, permit_sha256: str, step: int) -> None:
+        """Do nothing."""
+
+    def note_fitting(self, indices: Sequence[int], frames_sha256: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def note_step(self, step: int, indices: Sequence[int], frames_sha256: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def note_checkpoint(self, step: int, state_sha256: str) -> None:
+        """Do nothing."""
+
+    def note_weights(self, sha256: str, step: int) -> None:
+        """Do nothing."""
+
+    def skip_to(self, step: int) -> None:
+        """Do nothing."""
+
+
 class _Walk:
     """Leaves that are signed already, met one by one."""
 

@@ -42,13 +42,12 @@ def count_flops(
         model = VideoDiT(config, num_components=num_components, num_ids=trained.vocabulary.num_ids)
         noise_1NK = torch.empty((1, num_tokens, num_components))
         words_1L = torch.empty((1, config.max_words), dtype=torch.long)
-        basis_KP = torch.empty((num_components, trained.tokenizer.basis_KP.shape[1]))
     step, decoding = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with step:
         tokens_1NK = sample_tokens(model, noise_1NK, words_1L, num_steps=1, guidance=guidance)
     with decoding:
-        # What the tokenizer multiplies; it brings its pixels to the CPU, which tensors without data cannot.
-        tokens_1NK[0] @ basis_KP
+        # What decoding multiplies; the rest of it ends on the CPU, which tensors without data cannot.
+        trained.tokenizer.to("meta").patches(tokens_1NK[0])
     return steps * step.get_total_flops() + decoding.get_total_flops()
 
 
@@ -75,7 +74,7 @@ def count_step_flops(config: TrainingConfig, *, num_components: int, num_ids: in
             words_BL,
             time_B=time_B,
             noise_BNK=torch.empty_like(tokens_BNK),
-            variance_K=model.variance_K,
+            weight_B1K=model.parametrisation.error_weight(time_B),
         )
         loss.backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops())
