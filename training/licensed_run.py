@@ -20,26 +20,18 @@ from db.errors import ConfigError
 from db.files import write_durably
 from db.project import Project
 from db.records import ModelRecord
-from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_sidecar
 from governance.errors import SnapshotError
-from governance.manifests.manifest import (
-    MODEL_MEDIA_TYPE,
-    SNAPSHOT_DATA_TYPES,
-    SNAPSHOT_INGREDIENT,
-    SNAPSHOT_MEDIA_TYPE,
-    model_manifest,
-)
+from governance.manifests.manifest import model_manifest
 from governance.manifests.statements import ModelStatement
 from governance.signing.keys import load_permit_key, load_permit_public_key
-from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
-from governance.trust.anchors import TrustAnchors
 from governance.version import VERSION
 from ingest.compute import choose_compute
 from training.config import TrainingConfig
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
+from training.isolation import NOT_ASKED, Isolation
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.model import ARCHITECTURE
 from training.papers.files import write_papers
@@ -48,6 +40,7 @@ from training.proof.intent import declare_intent, keep_permit
 from training.proof.ledger import Ledger
 from training.quality.flops import count_step_flops
 from training.run import TrainingRun
+from training.weights_signing import WeightsToSign
 
 WEIGHTS_NAME = "model.safetensors"
 SIDECAR_NAME = "model.safetensors.c2pa"
@@ -84,6 +77,7 @@ class LicensedRun:
     config: TrainingConfig
     run: TrainingRun
     meter: Meter
+    isolation: Isolation
 
 
 def begin_run(
@@ -93,12 +87,13 @@ def begin_run(
     *,
     name: str,
     on_clip: Callable[[int], None],
+    isolation: Isolation = NOT_ASKED,
     retrains: Mapping[str, Any] | None = None,
 ) -> LicensedRun | LicensedModel:
     """Open the snapshot, take a permit, and prepare or take up the run; a finished model is returned as it is.
 
-    `on_clip` gets 1 for each clip that was read. `retrains` is what the intent states of the run that this one takes
-    the place of (`training.forgetting.retraining`).
+    `on_clip` gets 1 for each clip that was read. `isolation` is how this process stands to the network, `retrains`
+    what the intent states of the run that this one takes the place of (`training.forgetting.retraining`).
     Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
     not the sealed ones, `ConfigError` if the name cannot be that of a folder, belongs to a model of another run, or the
     run has given a model of another name already.
@@ -124,12 +119,20 @@ def begin_run(
     run = prepare(
         clips,
         project.runs / run_id,
-        ledger=_open_ledger(project, run_id, snapshot, config, permit, device, retrains),
+        ledger=_open_ledger(project, run_id, snapshot, config, permit, device, isolation, retrains),
         device=device,
         on_progress=lambda _number: on_clip(1),
     )
     meter.begin_at(run.step)
-    return LicensedRun(name=name, run_id=run_id, snapshot=snapshot, config=config, run=run, meter=meter)
+    return LicensedRun(
+        name=name,
+        run_id=run_id,
+        snapshot=snapshot,
+        config=config,
+        run=run,
+        meter=meter,
+        isolation=isolation,
+    )
 
 
 def complete_run(
@@ -150,7 +153,7 @@ def complete_run(
     # What was recalled or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
     _write_papers(project, licensed, finished)
-    _sign(project, licensed.snapshot, finished, _statement(licensed, finished))
+    _sign(project, licensed, finished)
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
@@ -209,6 +212,7 @@ def _open_ledger(
     config: TrainingConfig,
     permit: RunPermit,
     device: str,
+    isolation: Isolation,
     retrains: Mapping[str, Any] | None,
 ) -> Ledger:
     """Declare what the run is going to do, keep its permit for those who check it, and open its ledger."""
@@ -220,11 +224,12 @@ def _open_ledger(
         config=config,
         permit=permit,
         device=device,
+        network=isolation.statement,
         retrains=retrains,
         key=key,
     )
     keep_permit(folder, permit)
-    return Ledger(folder, intent_sha256=intent.sha256, key=key)
+    return Ledger(folder, intent_sha256=intent.sha256, key=key, network=isolation.statement)
 
 
 def _record_start(
@@ -286,29 +291,17 @@ def _effort(run: TrainingRun) -> Mapping[str, Any]:
     return effort
 
 
-def _sign(project: Project, snapshot: Snapshot, finished: FinishedRun, statement: ModelStatement) -> None:
-    trust = load_project_trust(project)
-    sign_sidecar(
-        model_manifest(statement, generator_version=VERSION),
-        finished.weights_path,
-        finished.weights_path.with_name(SIDECAR_NAME),
-        media_type=MODEL_MEDIA_TYPE,
-        identity=load_project_identity(project),
-        trust=trust,
-        ingredients=(_snapshot_ingredient(snapshot, trust),),
+def _sign(project: Project, licensed: LicensedRun, finished: FinishedRun) -> None:
+    statement, snapshot = _statement(licensed, finished), licensed.snapshot
+    request = WeightsToSign(
+        manifest=model_manifest(statement, generator_version=VERSION),
+        weights=finished.weights_path,
+        sidecar=finished.weights_path.with_name(SIDECAR_NAME),
+        snapshot_name=snapshot.name,
+        document=snapshot.document_path,
+        document_sidecar=snapshot.sidecar_path,
     )
-
-
-def _snapshot_ingredient(snapshot: Snapshot, trust: TrustAnchors) -> Ingredient:
-    return ingredient_from_sidecar(
-        snapshot.document_path,
-        snapshot.sidecar_path,
-        title=snapshot.name,
-        label=SNAPSHOT_INGREDIENT,
-        data_types=SNAPSHOT_DATA_TYPES,
-        media_type=SNAPSHOT_MEDIA_TYPE,
-        trust=trust,
-    )
+    licensed.isolation.sign(project, request)
 
 
 def _record_model(project: Project, licensed: LicensedRun, finished: FinishedRun) -> ModelRecord:

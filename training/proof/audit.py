@@ -24,7 +24,7 @@ from training.proof.roots import root_findings
 
 NOT_CHECKED = (
     "that nothing ran beside the record: who holds key and machine can sign another",
-    "that the network was off: the run was not isolated from it",
+    "that the network was as the runner says",
     "membership of a clip in the weights by statistics: not built",
 )
 """What no level looks at."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from db.errors import AnsweredNo, AnsweredUndecided
-from db.terminal import json_option, progress, project_option, say, say_json, say_table
+from db.terminal import json_option, progress, project_option, say, say_field, say_json, say_table
 from training.copying.commands import copying
 from training.forgetting.commands import affected, forget
 
@@ -63,6 +64,8 @@ def verify(run: str, num_segments: int, seed: int | None, *, as_json: bool, proj
     if as_json:
         for finding in findings:
             say_json({"kind": "finding", **vars(finding)})
+        for claim in _claims(evidence, findings):
+            say_json({"kind": "claim", **claim})
         say_json({"kind": "not_checked", "run_id": evidence.run_id, "what": list(NOT_CHECKED)})
     else:
         _print(evidence, findings)
@@ -94,9 +97,22 @@ def _print(run: RunEvidence, findings: list[ProofFinding]) -> None:
     say(f"{run.run_id}, {name}, snapshot {run.snapshot_name}")
     rows = [(item.level.value, item.code, item.standing.value, item.detail) for item in findings]
     say_table(("level", "check", "", "detail"), rows)
+    if claims := _claims(run, findings):
+        say("Said by the runner, and not to be checked afterwards:")
+    for claim in claims:
+        say_field(f"  from step {claim['from_step']}", f"network {claim['network']}", width=22)
     say("The record is tamper-evident, not tamper-proof. Not checked:")
     for what in NOT_CHECKED:
         say(f"  {what}")
+
+
+def _claims(run: RunEvidence, findings: list[ProofFinding]) -> list[Mapping[str, Any]]:
+    """Return what only the runner can know; nothing, if the record that says it does not hold."""
+    from training.proof.findings import Level, Standing
+    from training.proof.ledger import networks_stated
+
+    is_broken = any(item.level is Level.L0 and item.standing is Standing.FAILS for item in findings)
+    return [] if is_broken or not run.ledger.exists() else networks_stated(run.ledger)
 
 
 def _answer(findings: list[ProofFinding]) -> None:

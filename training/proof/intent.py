@@ -23,6 +23,7 @@ from governance.snapshots.permits import RunPermit
 from governance.snapshots.snapshot import Snapshot
 from training.config import TrainingConfig
 from training.errors import ProofError
+from training.isolation import NOT_ASKED
 from training.proof.environment import code_digest, environment
 from training.proof.signatures import check_signature, signed
 
@@ -51,10 +52,12 @@ def declare_intent(
     permit: RunPermit,
     device: str,
     key: ed25519.Ed25519PrivateKey,
+    network: str = NOT_ASKED.statement,
     retrains: Mapping[str, Any] | None = None,
 ) -> RunIntent:
     """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
 
+    `network` says how the process that begins the run stands to it; the ledger says so of those that take it up.
     `retrains` states the run that this one takes the place of, what is left out, and where it begins.
     Raises `ProofError` if the intent there is of another snapshot or configuration, retrains otherwise, or was changed.
     """
@@ -79,6 +82,7 @@ def declare_intent(
         "permit": permit.document(),
         "code_digest": code_digest(),
         "environment": environment(device),
+        "network": network,
         "nonce": secrets.token_hex(16),
         "declared_at": rfc3339(utc_now()),
     } | ({} if retrains is None else {"retrains": dict(retrains)})
