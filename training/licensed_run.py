@@ -26,6 +26,7 @@ from governance.manifests.statements import ModelStatement
 from governance.signing.keys import load_permit_key, load_permit_public_key
 from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
+from governance.snapshots.standing import Standing
 from governance.version import VERSION
 from ingest.compute import choose_compute
 from training.config import TrainingConfig
@@ -78,6 +79,7 @@ class LicensedRun:
     run: TrainingRun
     meter: Meter
     isolation: Isolation
+    standing: Standing
 
 
 def begin_run(
@@ -94,7 +96,8 @@ def begin_run(
 
     `on_clip` gets 1 for each clip that was read. `isolation` is how this process stands to the network, `retrains`
     what the intent states of the run that this one takes the place of (`training.forgetting.retraining`).
-    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
+    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used or a clip of it is not cleared any
+    more, `NotCleared` if a clip's bytes are
     not the sealed ones, `ConfigError` if the name cannot be that of a folder, belongs to a model of another run, or the
     run has given a model of another name already.
     """
@@ -105,6 +108,8 @@ def begin_run(
     known = _known_model(project, name, run_id)
     if known is not None:
         return LicensedModel(known, model_folder(project, name), is_new=False)
+    standing = Standing(project, snapshot)
+    _require_cleared(snapshot_name, standing)
     device = str(choose_compute().device)
     meter = Meter(project.runs / run_id, device=device)
     permit = _permit(project, snapshot, config)
@@ -132,6 +137,7 @@ def begin_run(
         run=run,
         meter=meter,
         isolation=isolation,
+        standing=standing,
     )
 
 
@@ -140,7 +146,8 @@ def complete_run(
 ) -> LicensedModel:
     """Take the steps that are left, then sign the weights and put them on record.
 
-    Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile.
+    Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile, or a clip of it is not cleared
+    any more; the ledger then says that the run halted there.
     """
     try:
         _take_steps(project, licensed, on_step)
@@ -150,8 +157,9 @@ def complete_run(
             licensed.meter.note(licensed.run.saved_step)
     finished = finish(licensed.run, model_folder(project, licensed.name))
     licensed.meter.note(licensed.run.step)
-    # What was recalled or ran out while the run went on must not be signed.
+    # What was recalled, withdrawn or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
+    _require_cleared(licensed.snapshot.name, licensed.standing)
     _write_papers(project, licensed, finished)
     _sign(project, licensed, finished)
     return LicensedModel(
@@ -165,16 +173,32 @@ def _take_steps(project: Project, licensed: LicensedRun, on_step: Callable[[Step
             on_step(report)
             if licensed.run.saved_step == licensed.run.step:
                 licensed.meter.note(licensed.run.step)
-                _require_not_recalled(project, licensed)
+                _halt_if_withdrawn(project, licensed)
 
 
-def _require_not_recalled(project: Project, licensed: LicensedRun) -> None:
-    """Stop a run whose footage was withdrawn meanwhile. Raises `SnapshotError`."""
-    reason = find_record(project, licensed.snapshot.name).recall_reason
-    if reason is not None:
-        raise SnapshotError(
-            f"snapshot {licensed.snapshot.name} was recalled: {reason}; the run stops after {licensed.run.step} steps"
-        )
+def _halt_if_withdrawn(project: Project, licensed: LicensedRun) -> None:
+    """Stop a run whose footage was withdrawn since it was saved last. Raises `SnapshotError`."""
+    run, name = licensed.run, licensed.snapshot.name
+    try:
+        reason = find_record(project, name).recall_reason
+        if reason is not None:
+            raise SnapshotError(f"snapshot {name} was recalled: {reason}")
+        _require_cleared(name, licensed.standing)
+    except SnapshotError as exc:
+        run.ledger.note_halt(run.step, str(exc))
+        raise SnapshotError(f"{exc}; the run stops after {run.step} steps", hint=exc.hint) from exc
+
+
+def _require_cleared(name: str, standing: Standing) -> None:
+    """Raise `SnapshotError`, naming the first, if clips of the snapshot are not cleared any more."""
+    withdrawn = standing.withdrawn(utc_now())
+    if not withdrawn:
+        return
+    others = f", and {len(withdrawn) - 1} more" if len(withdrawn) > 1 else ""
+    raise SnapshotError(
+        f"snapshot {name}: {withdrawn[0]}{others}",
+        hint="`cleartitle why` says more; clear again and seal a new snapshot from what is left",
+    )
 
 
 def _known_model(project: Project, name: str, run_id: str) -> ModelRecord | None:

@@ -9,6 +9,7 @@ signed head for each time the run was saved. Leaves, by `kind`:
 - `fitting`: the clips that the tokenizer was fitted on, and a digest over their frames.
 - `step`: the clips of one optimiser step, and a digest over their frames.
 - `checkpoint`: the state after so many steps, as a digest over its tensors.
+- `halt`: behind the checkpoint at which the run was stopped since footage was withdrawn, and why.
 - `weights`: the digest of the finished weights; the last leaf.
 
 Clips are named by their place in the snapshot's reading order. A run that is taken up again walks through what is
@@ -154,6 +155,15 @@ class Ledger:
         if not known and self._walk.next_leaf is None:
             self._write(leaf)
         self._sign_head(step)
+
+    def note_halt(self, step: int, because: str) -> None:
+        """Note that the run stops after `step` steps, where it was just saved, and sign for that.
+
+        A run that is still walking through what it signed for before has nothing new to say.
+        """
+        if self._walk.next_leaf is None:
+            self._write({"kind": "halt", "step": step, "because": because})
+            self._sign_head(step)
 
     def note_weights(self, sha256: str, step: int) -> None:
         """Note the finished weights, and sign the last head."""
