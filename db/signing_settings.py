@@ -46,6 +46,11 @@ class SigningSettings:
     time_stamp_timeout_seconds: float = 10.0
     time_stamp_attempts: int = 3
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether signing asks a time-stamp authority, or a program that may ask anybody."""
+        return self.time_stamp_url is not None or bool(self.command)
+
     def __post_init__(self) -> None:
         """Refuse two sources at once, half a source, and values out of range."""
         sources = [name for name in ("key", "pkcs12", "command") if getattr(self, name)]

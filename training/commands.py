@@ -34,9 +34,11 @@ def train(
     """
     from db.project import open_project
     from training.config import load_config
+    from training.isolation import leave_network
 
     project = open_project(project_dir)
     config = _default_config() if config_path is None else load_config(config_path)
+    isolation = leave_network(project)  # before PyTorch is loaded
 
     from training.licensed_run import LicensedRun, begin_run, complete_run, follow_run
     from training.team import is_follower
@@ -48,7 +50,9 @@ def train(
             follow_run(followed)
         return
     with progress("reading cleared clips", None) as advance:
-        begun = begin_run(project, snapshot_name, config, name=model_name, on_clip=advance)
+        begun = begin_run(
+            project, snapshot_name, config, name=model_name, on_clip=advance, isolation=isolation
+        )
     last: list[StepReport] = []
     if isinstance(begun, LicensedRun):
         with progress("training", config.num_steps - begun.run.step) as advance:
@@ -63,6 +67,7 @@ def train(
     record = trained.record
     if as_json:
         facts = {"name": record.name, "weights_sha256": record.weights_sha256, "run_id": record.run_id}
+        facts |= {"network": isolation.statement} if trained.is_new else {}
         say_json(
             facts | {"num_steps": record.num_steps, "is_new": trained.is_new, "folder": str(trained.folder)}
         )
@@ -72,6 +77,8 @@ def train(
     if last:
         say(f"loss after step {last[0].step}: {last[0].loss:.3f}")
     say(f"weights sha256 {record.weights_sha256}, signed with snapshot {record.snapshot_name} as ingredient")
+    if trained.is_new:
+        say(f"network: {isolation.statement}")
     say(f"loss curve and samples: {trained.folder}")
 
 

@@ -20,24 +20,17 @@ from db.errors import ConfigError
 from db.files import write_durably
 from db.project import Project
 from db.records import ModelRecord
-from governance.credentials.engine import Ingredient, ingredient_from_sidecar, sign_sidecar
 from governance.errors import SnapshotError
-from governance.manifests.manifest import (
-    MODEL_MEDIA_TYPE,
-    SNAPSHOT_DATA_TYPES,
-    SNAPSHOT_INGREDIENT,
-    SNAPSHOT_MEDIA_TYPE,
-    model_manifest,
-)
+from governance.manifests.manifest import model_manifest
 from governance.manifests.statements import ModelStatement
 from governance.signing.keys import load_permit_key, load_permit_public_key
-from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
-from governance.trust.anchors import TrustAnchors
+from governance.snapshots.standing import Standing
 from governance.version import VERSION
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
+from training.isolation import NOT_ASKED, Isolation
 from training.learner import Recipe
 from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
 from training.papers.files import write_papers
@@ -48,6 +41,7 @@ from training.recipes import recipe_for
 from training.run import TrainingRun
 from training.settings import RunConfig
 from training.team import Team, join_team
+from training.weights_signing import WeightsToSign
 
 WEIGHTS_NAME = "model.safetensors"
 SIDECAR_NAME = "model.safetensors.c2pa"
@@ -85,6 +79,8 @@ class LicensedRun:
     recipe: Recipe
     run: TrainingRun
     meter: Meter
+    isolation: Isolation
+    standing: Standing
 
 
 def begin_run(
@@ -94,15 +90,16 @@ def begin_run(
     *,
     name: str,
     on_clip: Callable[[int], None],
+    isolation: Isolation = NOT_ASKED,
     retrains: Mapping[str, Any] | None = None,
 ) -> LicensedRun | LicensedModel:
     """Open the snapshot, take a permit, and prepare or take up the run; a finished model is returned as it is.
 
-    `on_clip` gets 1 for each clip that was read. `retrains` is what the intent states of the run that this one takes
-    the place of (`training.forgetting.retraining`).
-    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used, `NotCleared` if a clip's bytes are
-    not the sealed ones, `ConfigError` if the name cannot be that of a folder, belongs to a model of another run, or the
-    run has given a model of another name already.
+    `on_clip` gets 1 for each clip that was read. `isolation` is how this process stands to the network, `retrains`
+    what the intent states of the run that this one takes the place of (`training.forgetting.retraining`).
+    Raises `SnapshotError` or `VerificationError` if the snapshot may not be used or a clip of it is not cleared any
+    more, `NotCleared` if a clip's bytes are not the sealed ones, `ConfigError` if the name cannot be that
+    of a folder, belongs to a model of another run, or the run has given a model of another name already.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"model name {name!r}: expected letters, digits, '.', '_' or '-', at most 100")
@@ -111,13 +108,15 @@ def begin_run(
     known = _known_model(project, name, run_id)
     if known is not None:
         return LicensedModel(known, model_folder(project, name), is_new=False)
+    standing = Standing(project, snapshot)
+    _require_cleared(snapshot_name, standing)
     recipe, team = recipe_for(config), join_team()
     meter = Meter(project.runs / run_id, device=team.device, num_processes=team.size)
     # All processes of a team train under the permit of the first, which alone keeps the record.
     permit = team.gather(_permit(project, snapshot, config))[0]
     if team.rank == 0:
         _record_start(project, run_id, snapshot, config, permit)
-        ledger = _open_ledger(project, run_id, snapshot, recipe, permit, team, retrains)
+        ledger = _open_ledger(project, run_id, snapshot, recipe, permit, team, isolation, retrains)
     else:
         ledger = UnkeptLedger()
     clips = ClearedClips(
@@ -137,7 +136,15 @@ def begin_run(
     )
     meter.begin_at(run.step)
     return LicensedRun(
-        name=name, run_id=run_id, snapshot=snapshot, config=config, recipe=recipe, run=run, meter=meter
+        name=name,
+        run_id=run_id,
+        snapshot=snapshot,
+        config=config,
+        recipe=recipe,
+        run=run,
+        meter=meter,
+        isolation=isolation,
+        standing=standing,
     )
 
 
@@ -146,7 +153,8 @@ def complete_run(
 ) -> LicensedModel:
     """Take the steps that are left, then sign the weights and put them on record.
 
-    Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile.
+    Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile, or a clip of it is not cleared
+    any more; the ledger then says that the run halted there.
     """
     try:
         _take_steps(project, licensed, on_step)
@@ -157,10 +165,11 @@ def complete_run(
     licensed.run.team.leave()
     finished = finish(licensed.run, model_folder(project, licensed.name))
     licensed.meter.note(licensed.run.step)
-    # What was recalled or ran out while the run went on must not be signed.
+    # What was recalled, withdrawn or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
+    _require_cleared(licensed.snapshot.name, licensed.standing)
     _write_papers(project, licensed, finished)
-    _sign(project, licensed.snapshot, finished, _statement(licensed, finished))
+    _sign(project, licensed, finished)
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
@@ -182,16 +191,32 @@ def _take_steps(project: Project, licensed: LicensedRun, on_step: Callable[[Step
             on_step(report)
             if licensed.run.saved_step == licensed.run.step:
                 licensed.meter.note(licensed.run.step)
-                _require_not_recalled(project, licensed)
+                _halt_if_withdrawn(project, licensed)
 
 
-def _require_not_recalled(project: Project, licensed: LicensedRun) -> None:
-    """Stop a run whose footage was withdrawn meanwhile. Raises `SnapshotError`."""
-    reason = find_record(project, licensed.snapshot.name).recall_reason
-    if reason is not None:
-        raise SnapshotError(
-            f"snapshot {licensed.snapshot.name} was recalled: {reason}; the run stops after {licensed.run.step} steps"
-        )
+def _halt_if_withdrawn(project: Project, licensed: LicensedRun) -> None:
+    """Stop a run whose footage was withdrawn since it was saved last. Raises `SnapshotError`."""
+    run, name = licensed.run, licensed.snapshot.name
+    try:
+        reason = find_record(project, name).recall_reason
+        if reason is not None:
+            raise SnapshotError(f"snapshot {name} was recalled: {reason}")
+        _require_cleared(name, licensed.standing)
+    except SnapshotError as exc:
+        run.ledger.note_halt(run.step, str(exc))
+        raise SnapshotError(f"{exc}; the run stops after {run.step} steps", hint=exc.hint) from exc
+
+
+def _require_cleared(name: str, standing: Standing) -> None:
+    """Raise `SnapshotError`, naming the first, if clips of the snapshot are not cleared any more."""
+    withdrawn = standing.withdrawn(utc_now())
+    if not withdrawn:
+        return
+    others = f", and {len(withdrawn) - 1} more" if len(withdrawn) > 1 else ""
+    raise SnapshotError(
+        f"snapshot {name}: {withdrawn[0]}{others}",
+        hint="`cleartitle why` says more; clear again and seal a new snapshot from what is left",
+    )
 
 
 def _known_model(project: Project, name: str, run_id: str) -> ModelRecord | None:
@@ -229,6 +254,7 @@ def _open_ledger(
     recipe: Recipe,
     permit: RunPermit,
     team: Team,
+    isolation: Isolation,
     retrains: Mapping[str, Any] | None,
 ) -> Ledger:
     """Declare what the run is going to do, keep its permit for those who check it, and open its ledger."""
@@ -241,11 +267,12 @@ def _open_ledger(
         permit=permit,
         device=team.device,
         execution=recipe.execution_on(team.device).facts() | {"processes": str(team.size)},
+        network=isolation.statement,
         retrains=retrains,
         key=key,
     )
     keep_permit(folder, permit)
-    return Ledger(folder, intent_sha256=intent.sha256, key=key)
+    return Ledger(folder, intent_sha256=intent.sha256, key=key, network=isolation.statement)
 
 
 def _record_start(
@@ -308,29 +335,17 @@ def _effort(licensed: LicensedRun) -> Mapping[str, Any]:
     return effort
 
 
-def _sign(project: Project, snapshot: Snapshot, finished: FinishedRun, statement: ModelStatement) -> None:
-    trust = load_project_trust(project)
-    sign_sidecar(
-        model_manifest(statement, generator_version=VERSION),
-        finished.weights_path,
-        finished.weights_path.with_name(SIDECAR_NAME),
-        media_type=MODEL_MEDIA_TYPE,
-        identity=load_project_identity(project),
-        trust=trust,
-        ingredients=(_snapshot_ingredient(snapshot, trust),),
+def _sign(project: Project, licensed: LicensedRun, finished: FinishedRun) -> None:
+    statement, snapshot = _statement(licensed, finished), licensed.snapshot
+    request = WeightsToSign(
+        manifest=model_manifest(statement, generator_version=VERSION),
+        weights=finished.weights_path,
+        sidecar=finished.weights_path.with_name(SIDECAR_NAME),
+        snapshot_name=snapshot.name,
+        document=snapshot.document_path,
+        document_sidecar=snapshot.sidecar_path,
     )
-
-
-def _snapshot_ingredient(snapshot: Snapshot, trust: TrustAnchors) -> Ingredient:
-    return ingredient_from_sidecar(
-        snapshot.document_path,
-        snapshot.sidecar_path,
-        title=snapshot.name,
-        label=SNAPSHOT_INGREDIENT,
-        data_types=SNAPSHOT_DATA_TYPES,
-        media_type=SNAPSHOT_MEDIA_TYPE,
-        trust=trust,
-    )
+    licensed.isolation.sign(project, request)
 
 
 def _record_model(project: Project, licensed: LicensedRun, finished: FinishedRun) -> ModelRecord:

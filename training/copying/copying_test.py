@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from governance.snapshots.snapshot import Snapshot, open_snapshot
 from ingest.compute import choose_compute
 from ingest.encoders import Encoder
 from training.copying.distances import Distances, distances_of, drawn_frames, retold_frames
-from training.copying.held_out import HeldOutSpan, held_out_spans, own_spans, read_span
+from training.copying.held_out import HeldOutSpan, held_out_spans, middle_seconds, own_spans, read_span
 from training.copying.record import record_test
 from training.copying.statistic import CopyingStatistic, compare_distances
 from training.licensed_run import WEIGHTS_NAME, model_folder
@@ -66,7 +65,7 @@ def run_copying_test(
     record = find_model(project, model_name)
     snapshot = open_snapshot(project, record.snapshot_name, now=utc_now())
     spans = (
-        held_out_spans(held_out, snapshot, clip_seconds=_clip_seconds(snapshot), max_clips=num_clips)
+        held_out_spans(held_out, snapshot, clip_seconds=middle_seconds(snapshot), max_clips=num_clips)
         if held_out
         else own_spans(snapshot, max_clips=num_clips)
     )
@@ -97,10 +96,6 @@ def find_model(project: Project, name: str) -> ModelRecord:
     if record is None:
         raise ConfigError(f"no model is called {name!r}; trained so far: {names}")
     return record
-
-
-def _clip_seconds(snapshot: Snapshot) -> float:
-    return statistics.median(span.duration_seconds for span in snapshot.clips)
 
 
 def _measure(

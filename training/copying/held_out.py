@@ -8,6 +8,7 @@ such a copy would make the test pass more easily.
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,11 @@ def held_out_spans(
     in_turn = itertools.zip_longest(*of_files)
     spans = [span for group in in_turn for span in group if span is not None]
     return spans[:max_clips]
+
+
+def middle_seconds(snapshot: Snapshot) -> float:
+    """Return how long a training clip of the snapshot lasts, the median."""
+    return statistics.median(span.duration_seconds for span in snapshot.clips)
 
 
 def _files(paths: Sequence[Path], snapshot: Snapshot) -> Iterator[Path]:

@@ -98,14 +98,18 @@ def forget(
     Example: cleartitle training forget spring-1a2b3c4d --file footage/holiday.mp4 --name spring-without-holiday
     """
     from db.project import open_project
-    from training.forgetting.retraining import begin_without
+    from training.isolation import leave_network_to_seal
 
     if not clips and not files:
         raise ConfigError("nothing to forget is named", hint="give --clip ID or --file PATH")
     project = open_project(project_dir)
+    isolation = leave_network_to_seal(project)  # before PyTorch is loaded
+
+    from training.forgetting.retraining import begin_without
+
     clip_ids = _clip_ids(project, [*clips, *files])
     with progress("reading cleared clips", None) as advance:
-        retraining = begin_without(project, model, clip_ids, name=name, on_clip=advance)
+        retraining = begin_without(project, model, clip_ids, name=name, on_clip=advance, isolation=isolation)
     trained = _complete(project, retraining.begun)
     _report(model, trained, retraining.retrains, as_json=as_json)
     left_out = {clip["clip_id"] for clip in retraining.retrains["left_out"]}

@@ -35,6 +35,7 @@ from governance.snapshots.snapshot import (
 )
 from training.errors import ProofError
 from training.forgetting.contact import RunContacts, read_contacts
+from training.isolation import NOT_ASKED, Isolation
 from training.licensed_run import LicensedModel, LicensedRun, begin_run
 from training.proof.evidence import RunEvidence, find_run
 from training.proof.findings import Standing
@@ -66,6 +67,7 @@ def begin_without(
     *,
     name: str,
     on_clip: Callable[[int], None],
+    isolation: Isolation = NOT_ASKED,
 ) -> Retraining:
     """Seal what is left of the model's snapshot under `name` and begin the run of model `name` on it, or take it up.
 
@@ -92,7 +94,9 @@ def begin_without(
     rest = {span.clip_id for span in sealed if not any(shares_pictures(span, other) for other in left_out)}
     _seal_rest(project, old.snapshot_name, name, rest)
     retrains = _statement(old, contacts, spans)
-    begun = begin_run(project, name, old.config, name=name, on_clip=on_clip, retrains=retrains)
+    begun = begin_run(
+        project, name, old.config, name=name, on_clip=on_clip, isolation=isolation, retrains=retrains
+    )
     num_sealed = find_record(project, name).num_clips
     return Retraining(begun=begun, retrains=retrains, num_not_cleared=len(rest) - num_sealed)
 

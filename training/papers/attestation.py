@@ -48,6 +48,7 @@ def provenance_statement(papers: ModelPaperwork) -> dict[str, Any]:
                     "permit": papers.intent["permit"]["permit_id"],
                     "intentSha256": sha256_hex(canonical_json(dict(papers.intent))),
                     "environment": papers.intent["environment"],
+                    "network": [dict(claim) for claim in papers.networks],
                 },
                 "resolvedDependencies": _dependencies(papers),
             },

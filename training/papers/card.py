@@ -33,6 +33,7 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "final_loss": papers.final_loss,
             "ledger_root": papers.ledger_root,
             "environment": papers.intent["environment"],
+            "network": [dict(claim) for claim in papers.networks],
             "retrains": papers.intent.get("retrains"),
         },
         "data": {
@@ -74,6 +75,7 @@ def card_text(papers: ModelPaperwork) -> str:
         "purpose": f"{_cell(use['purpose'])}; {release}; licences run until: {until}",
         "run": f"`{trained['run']}`, {trained['num_steps']} steps, final loss {trained['final_loss']:.4f}",
         "ledger": f"root `{trained['ledger_root']}`; `cleartitle training verify {card['name']}` checks it",
+        "network": _networks(trained["network"]),
         "other data": data["uncleared_data"],
     }
     if trained["retrains"] is not None:
@@ -112,6 +114,11 @@ def _compute_rows(compute: Mapping[str, Any]) -> dict[str, str]:
         "energy": energy,
         "machine": _cell("; ".join(compute["machines"]) or "not known"),
     }
+
+
+def _networks(claims: Sequence[Mapping[str, Any]]) -> str:
+    told = "; ".join(f"{_cell(claim['network'])} from step {claim['from_step']}" for claim in claims)
+    return f"{told}, as the runner says"
 
 
 def _retrained(retrains: Mapping[str, Any]) -> str:

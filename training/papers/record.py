@@ -14,7 +14,7 @@ from governance.snapshots.document import license_shares, totals, training_leave
 from governance.version import VERSION
 from training.loop import FinishedRun
 from training.proof.intent import INTENT_NAME
-from training.proof.ledger import HEADS_NAME, read_heads
+from training.proof.ledger import HEADS_NAME, LEDGER_NAME, networks_stated, read_heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,8 @@ class ModelPaperwork:
     run_id: str
     intent: Mapping[str, Any]
     """The signed intent."""
+    networks: Sequence[Mapping[str, Any]]
+    """What the runner says of the network, for each time the run was taken up."""
     ledger_root: str
     num_leaves: int
     exposure_digest: str
@@ -84,6 +86,7 @@ def gather(
         final_loss=finished.final_loss,
         run_id=str(intent["run_id"]),
         intent=intent,
+        networks=networks_stated(run_folder / LEDGER_NAME),
         ledger_root=str(head["root"]),
         num_leaves=int(head["num_leaves"]),
         exposure_digest=digest_of([list(row) for row in consumed]),

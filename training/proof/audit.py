@@ -7,6 +7,7 @@ Levels, each stronger and dearer than the one before:
 - L1, order and clearance: the clips of every step are those that snapshot and configuration give, and none is held
   out; each head was signed while a permit counted; the exposure on record is that of the ledger.
 - L2, replay: segments between two checkpoints, chosen at random, are trained again and must end in the same bits.
+- L3, membership: whether clips that were read look so to the model, and others do not; evidence, never proof.
 
 What this shows is that the record was not changed afterwards (tamper-evident). It cannot show that nothing ran beside
 the record: whoever holds the permit key and the machine can sign a record of another run.
@@ -24,8 +25,8 @@ from training.proof.roots import root_findings
 
 NOT_CHECKED = (
     "that nothing ran beside the record: who holds key and machine can sign another",
-    "that the network was off: the run was not isolated from it",
-    "membership of a clip in the weights by statistics: not built",
+    "that the network was as the runner says",
+    "membership of a clip in the weights by statistics, unless --membership asks for it",
 )
 """What no level looks at."""
 

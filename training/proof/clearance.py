@@ -48,6 +48,7 @@ def clearance_findings(project: Project, run: RunEvidence) -> Iterator[ProofFind
     yield _check_order(run, root, len(clip_ids))
     yield _check_permits(run, root, str(document["purpose"]))
     yield _check_recall(run, record.recall_reason)
+    yield from _told_halts(run)
     if held_out.standing is Standing.FAILS:
         yield not_checked(Level.L1, "exposure", "the run consumed clips that are not for training")
     else:
@@ -154,6 +155,13 @@ def _check_recall(run: RunEvidence, recall_reason: str | None) -> ProofFinding:
             f"snapshot {run.snapshot_name} was recalled: {recall_reason}; the model is tainted",
         )
     return holds(Level.L1, "snapshot.recall", "the snapshot has not been recalled")
+
+
+def _told_halts(run: RunEvidence) -> Iterator[ProofFinding]:
+    """Say where the run was stopped since footage was withdrawn, which is as it should be."""
+    for leaf in read_leaves(run.ledger):
+        if leaf["kind"] == "halt":
+            yield holds(Level.L1, "halt", f"halted after step {leaf['step']}: {leaf['because']}")
 
 
 def _check_exposure(project: Project, run: RunEvidence, clip_ids: list[str]) -> ProofFinding:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from db.errors import AnsweredNo, AnsweredUndecided
-from db.terminal import json_option, progress, project_option, say, say_json, say_table
+from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
+from db.terminal import json_option, progress, project_option, say, say_field, say_json, say_table
 from training.copying.commands import copying
 from training.forgetting.commands import affected, forget
 
@@ -44,12 +45,35 @@ training.add_command(forget)
 @click.option(
     "--seed", type=int, help="Choose the segments by this number, so that the choice can be repeated."
 )
+@click.option(
+    "--membership",
+    "asks_membership",
+    is_flag=True,
+    help="Also ask the weights which clips look read to them: supporting evidence, no proof.",
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="With --membership: file or folder that the run is said not to have used; may be repeated.",
+)
 @json_option
 @project_option
-def verify(run: str, num_segments: int, seed: int | None, *, as_json: bool, project_dir: Path) -> None:
+def verify(
+    run: str,
+    num_segments: int,
+    seed: int | None,
+    files: tuple[Path, ...],
+    *,
+    asks_membership: bool,
+    as_json: bool,
+    project_dir: Path,
+) -> None:
     """Check a run, or a model's run: signatures and roots, order and clearance, and a replay of some of it.
 
-    Exit 0: everything that was checked holds. 1: something does not. 3: something could not be checked.
+    Exit 0: everything that was checked holds. 1: something does not. 3: something could not be checked, or evidence
+    leaves it in doubt.
 
     Example: cleartitle training verify spring-1a2b3c4d --replay 2
     """
@@ -57,12 +81,18 @@ def verify(run: str, num_segments: int, seed: int | None, *, as_json: bool, proj
     from training.proof.audit import NOT_CHECKED
     from training.proof.evidence import find_run
 
+    if files and not asks_membership:
+        raise ConfigError("--file is for --membership", hint="give --membership as well")
     project = open_project(project_dir)
     evidence = find_run(project, run)
     findings = _check(project, evidence, num_segments, seed)
+    if asks_membership:
+        findings += _ask_membership(project, evidence, findings, files)
     if as_json:
         for finding in findings:
             say_json({"kind": "finding", **vars(finding)})
+        for claim in _claims(evidence, findings):
+            say_json({"kind": "claim", **claim})
         say_json({"kind": "not_checked", "run_id": evidence.run_id, "what": list(NOT_CHECKED)})
     else:
         _print(evidence, findings)
@@ -87,6 +117,18 @@ def _check(project: Project, run: RunEvidence, num_segments: int, seed: int | No
     return findings
 
 
+def _ask_membership(
+    project: Project, run: RunEvidence, findings: list[ProofFinding], files: tuple[Path, ...]
+) -> list[ProofFinding]:
+    from training.proof.findings import Level, Standing, not_checked
+    from training.proof.supporting import membership_findings
+
+    if any(finding.standing is Standing.FAILS for finding in findings):
+        return [not_checked(Level.L3, "membership.held_out", "the record itself does not hold")]
+    with progress("comparing", None) as advance:
+        return list(membership_findings(project, run, files, on_clip=advance))
+
+
 def _print(run: RunEvidence, findings: list[ProofFinding]) -> None:
     from training.proof.audit import NOT_CHECKED
 
@@ -94,9 +136,22 @@ def _print(run: RunEvidence, findings: list[ProofFinding]) -> None:
     say(f"{run.run_id}, {name}, snapshot {run.snapshot_name}")
     rows = [(item.level.value, item.code, item.standing.value, item.detail) for item in findings]
     say_table(("level", "check", "", "detail"), rows)
+    if claims := _claims(run, findings):
+        say("Said by the runner, and not to be checked afterwards:")
+    for claim in claims:
+        say_field(f"  from step {claim['from_step']}", f"network {claim['network']}", width=22)
     say("The record is tamper-evident, not tamper-proof. Not checked:")
     for what in NOT_CHECKED:
         say(f"  {what}")
+
+
+def _claims(run: RunEvidence, findings: list[ProofFinding]) -> list[Mapping[str, Any]]:
+    """Return what only the runner can know; nothing, if the record that says it does not hold."""
+    from training.proof.findings import Level, Standing
+    from training.proof.ledger import networks_stated
+
+    is_broken = any(item.level is Level.L0 and item.standing is Standing.FAILS for item in findings)
+    return [] if is_broken or not run.ledger.exists() else networks_stated(run.ledger)
 
 
 def _answer(findings: list[ProofFinding]) -> None:
@@ -105,5 +160,7 @@ def _answer(findings: list[ProofFinding]) -> None:
     standings = {finding.standing for finding in findings}
     if Standing.FAILS in standings:
         raise AnsweredNo("the run does not prove what it should")
+    if Standing.DOUBT in standings:
+        raise AnsweredUndecided("evidence does not agree with the record")
     if Standing.NOT_CHECKED in standings:
         raise AnsweredUndecided("something could not be checked")

@@ -38,7 +38,5 @@ def environment(device: str) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": device,
         "threads": str(torch.get_num_threads()),
-        # Python cannot shut the door on code in its own process, and nobody else was asked to.
-        "network": "not isolated",
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
     }

@@ -15,6 +15,8 @@ class Level(enum.StrEnum):
     """Order and clearance."""
     L2 = "L2"
     """Replay."""
+    L3 = "L3"
+    """Statistics of the weights: supporting evidence, no proof."""
 
 
 class Standing(enum.StrEnum):
@@ -23,6 +25,12 @@ class Standing(enum.StrEnum):
     HOLDS = "holds"
     FAILS = "fails"
     NOT_CHECKED = "not checked"
+    SUPPORTS = "supports"
+    """Evidence that agrees with the record, and proves nothing."""
+    SAYS_NOTHING = "says nothing"
+    """Evidence that was looked for, and agrees with everything."""
+    DOUBT = "in doubt"
+    """Evidence that does not agree with the record, and does not refute it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from db.files import write_durably
 from governance.snapshots.permits import RunPermit
 from governance.snapshots.snapshot import Snapshot
 from training.errors import ProofError
+from training.isolation import NOT_ASKED
 from training.proof.environment import code_digest, environment
 from training.proof.signatures import check_signature, signed
 from training.settings import RunConfig
@@ -52,11 +53,13 @@ def declare_intent(
     device: str,
     execution: Mapping[str, str],
     key: ed25519.Ed25519PrivateKey,
+    network: str = NOT_ASKED.statement,
     retrains: Mapping[str, Any] | None = None,
 ) -> RunIntent:
     """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
 
-    `execution` states how the run is carried out; `retrains` the run that this one takes the place of, what is left
+    `execution` states how the run is carried out, `network` how the process that begins the run stands to it; the
+    ledger says so of those that take it up. `retrains` states the run that this one takes the place of, what is left
     out, and where it begins.
     Raises `ProofError` if the intent there is of another snapshot or configuration, retrains otherwise, or was changed.
     """
@@ -81,6 +84,7 @@ def declare_intent(
         "permit": permit.document(),
         "code_digest": code_digest(),
         "environment": environment(device) | dict(execution),
+        "network": network,
         "nonce": secrets.token_hex(16),
         "declared_at": rfc3339(utc_now()),
     } | ({} if retrains is None else {"retrains": dict(retrains)})

@@ -4,10 +4,12 @@
 signed head for each time the run was saved. Leaves, by `kind`:
 
 - `intent`: the digest of the signed intent; the first leaf.
-- `permit`: the digest of a permit, and the step from which it counts.
+- `permit`: the digest of a permit, the step from which it counts, and how the process that took the run up from there
+  says it stood to the network.
 - `fitting`: the clips that the tokenizer was fitted on, and a digest over their frames.
 - `step`: the clips of one optimiser step, and a digest over their frames.
 - `checkpoint`: the state after so many steps, as a digest over its tensors.
+- `halt`: behind the checkpoint at which the run was stopped since footage was withdrawn, and why.
 - `weights`: the digest of the finished weights; the last leaf.
 
 Clips are named by their place in the snapshot's reading order. A run that is taken up again walks through what is
@@ -30,6 +32,7 @@ from db.canonical import canonical_json
 from db.clock import rfc3339, utc_now
 from governance.snapshots.merkle import MerkleAccumulator
 from training.errors import ProofError
+from training.isolation import NOT_ASKED
 from training.proof.signatures import check_signature, signed
 
 LEDGER_NAME = "ledger.jsonl"
@@ -71,6 +74,18 @@ def read_heads(path: Path) -> list[Leaf]:
     return [_parsed(line, f"{path}, line {number}") for number, line in enumerate(whole, start=1)]
 
 
+def networks_stated(path: Path) -> list[Mapping[str, Any]]:
+    """Return what the runner says of the network: `network` for each time the run was taken up, `from_step`.
+
+    Raises `ProofError` as `read_leaves`.
+    """
+    return [
+        {"from_step": leaf["step"], "network": leaf.get("network", NOT_ASKED.statement)}
+        for leaf in read_leaves(path)
+        if leaf["kind"] == "permit"
+    ]
+
+
 def encode_leaf(leaf: Leaf) -> bytes:
     """Return a leaf as the tree takes it."""
     return canonical_json(dict(leaf))
@@ -89,10 +104,20 @@ def _parsed(line: bytes, where: str) -> Leaf:
 class Ledger:
     """The ledger of one run, open for writing. Leaves reach the disk when a head is signed over them."""
 
-    def __init__(self, folder: Path, *, intent_sha256: str, key: ed25519.Ed25519PrivateKey) -> None:
-        """Open the ledger in `folder`, or begin it. Raises `ProofError` if it is of another run or was changed."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        intent_sha256: str,
+        key: ed25519.Ed25519PrivateKey,
+        network: str = NOT_ASKED.statement,
+    ) -> None:
+        """Open the ledger in `folder`, or begin it; `network` is how this process stands to it.
+
+        Raises `ProofError` if it is of another run or was changed.
+        """
         self._path, self._heads_path = folder / LEDGER_NAME, folder / HEADS_NAME
-        self._key = key
+        self._key, self._network = key, network
         self._tree = MerkleAccumulator()
         self._unwritten: list[bytes] = []
         self._num_signed = _drop_unsigned(self._path, self._heads_path, key.public_key())
@@ -105,7 +130,7 @@ class Ledger:
 
     def note_permit(self, permit_sha256: str, step: int) -> None:
         """Note the permit under which the run makes its next new leaf; `step` is where it was taken up."""
-        self._permit = {"kind": "permit", "sha256": permit_sha256, "step": step}
+        self._permit = {"kind": "permit", "sha256": permit_sha256, "step": step, "network": self._network}
 
     def note_fitting(self, indices: Sequence[int], frames_sha256: Sequence[str]) -> None:
         """Note the clips that the tokenizer was fitted on."""
@@ -130,6 +155,15 @@ class Ledger:
         if not known and self._walk.next_leaf is None:
             self._write(leaf)
         self._sign_head(step)
+
+    def note_halt(self, step: int, because: str) -> None:
+        """Note that the run stops after `step` steps, where it was just saved, and sign for that.
+
+        A run that is still walking through what it signed for before has nothing new to say.
+        """
+        if self._walk.next_leaf is None:
+            self._write({"kind": "halt", "step": step, "because": because})
+            self._sign_head(step)
 
     def note_weights(self, sha256: str, step: int) -> None:
         """Note the finished weights, and sign the last head."""

@@ -289,6 +289,8 @@ def test_the_command(project: Project) -> None:
     text = run("verify", "model", "--replay", "0")
     assert isinstance(text.exception, AnsweredUndecided)  # type: ignore[attr-defined]
     assert "tamper-evident, not tamper-proof" in text.stdout  # type: ignore[attr-defined]
+    claim = "network not off: whoever began the run did not ask for it"
+    assert claim in text.stdout  # type: ignore[attr-defined]
     assert max(map(len, text.stdout.splitlines())) <= 100  # type: ignore[attr-defined]
     flip_byte(find_run(project, "model").ledger, 300)
     assert isinstance(run("verify", "model").exception, AnsweredNo)  # type: ignore[attr-defined]
