@@ -41,6 +41,7 @@ __all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
 _TOKEN_MEMORY_BYTES = 2 << 30
 _MAX_GRADIENT_NORM = 1.0
 _NUM_SHEET_ROWS = 8
+_SHEET_SHARE = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ def finish(run: TrainingRun, folder: Path) -> FinishedRun:
     loss_curve_path = folder / "loss.png"
     draw_loss_curve(loss_curve_path, run.losses, title=f"Training on snapshot {run.clips.snapshot.name}")
     contact_sheet_path = folder / "samples.png"
-    _draw_samples(contact_sheet_path, run)
+    draw_sheet(run, contact_sheet_path)
     run.clips.close()
     run.clips.frame_cache.remove()
     tail = run.losses[-max(1, len(run.losses) // 10) :]
@@ -275,18 +276,31 @@ def _update(run: TrainingRun, rate: float) -> None:
             mean.lerp_(parameter, 1.0 - decay)
 
 
-def _draw_samples(path: Path, run: TrainingRun) -> None:
-    captions = list(dict.fromkeys(span.caption for span in run.clips.spans))
-    count = min(_NUM_SHEET_ROWS, len(captions))
-    prompts = [captions[number * len(captions) // count] for number in range(count)]
+def is_sheet_cheap(run: TrainingRun, num_steps: int) -> bool:
+    """Whether drawing a sheet takes less than a twentieth of the work of `num_steps` steps."""
+    config = run.config
+    # A pass forward with and without the caption, for each step of drawing; a step of training is three passes.
+    drawing = len(_sheet_captions(run)) * 2 * config.sampling_steps
+    return drawing < _SHEET_SHARE * num_steps * config.batch_size * 3
+
+
+def draw_sheet(run: TrainingRun, path: Path) -> None:
+    """Write what the averaged model, as it stands, draws for up to eight captions of the snapshot, as a picture."""
+    captions = _sheet_captions(run)
     samples_BTCHW = draw_clips(
         run.averaged,
         run.tokenizer,
         run.vocabulary,
-        prompts,
+        captions,
         run.config.seed,
         num_steps=run.config.sampling_steps,
         guidance=run.config.guidance,
         temperature=run.config.temperature,
     )
-    draw_contact_sheet(path, prompts, samples_BTCHW)
+    draw_contact_sheet(path, captions, samples_BTCHW)
+
+
+def _sheet_captions(run: TrainingRun) -> list[str]:
+    captions = list(dict.fromkeys(span.caption for span in run.clips.spans))
+    count = min(_NUM_SHEET_ROWS, len(captions))
+    return [captions[number * len(captions) // count] for number in range(count)]
