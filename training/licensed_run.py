@@ -32,7 +32,17 @@ from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
 from training.isolation import NOT_ASKED, Isolation
 from training.learner import Recipe
-from training.loop import FinishedRun, StepReport, finish, prepare, train_steps
+from training.logs import Logs
+from training.loop import (
+    FinishedRun,
+    StepReport,
+    draw_sheet,
+    finish,
+    is_sheet_cheap,
+    prepare,
+    train_steps,
+    trained_model,
+)
 from training.papers.files import write_papers
 from training.papers.record import gather
 from training.proof.intent import declare_intent, keep_permit
@@ -186,12 +196,17 @@ def follow_run(licensed: LicensedRun) -> None:
 
 
 def _take_steps(project: Project, licensed: LicensedRun, on_step: Callable[[StepReport], None]) -> None:
-    with contextlib.closing(train_steps(licensed.run)) as steps:
+    run = licensed.run
+    with contextlib.closing(train_steps(run)) as steps, Logs(run.folder, step=run.step) as logs:
         for report in steps:
             on_step(report)
-            if licensed.run.saved_step == licensed.run.step:
-                licensed.meter.note(licensed.run.step)
+            logs.note(report)
+            if run.saved_step == run.step:
+                licensed.meter.note(run.step)
                 _halt_if_withdrawn(project, licensed)
+                if is_sheet_cheap(run, run.config.checkpoint_every):
+                    # Named as its checkpoint is, and removed with it.
+                    draw_sheet(run.folder / f"step-{run.step:08d}.png", run, trained_model(run))
 
 
 def _halt_if_withdrawn(project: Project, licensed: LicensedRun) -> None:

@@ -38,6 +38,7 @@ __all__ = ["FinishedRun", "StepReport", "finish", "prepare", "train_steps"]
 _MEMORY_BYTES = 2 << 30
 _MAX_GRADIENT_NORM = 1.0
 _NUM_SHEET_ROWS = 8
+_SHEET_SHARE = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def finish(run: TrainingRun, folder: Path) -> FinishedRun:
     loss_curve_path = folder / "loss.png"
     draw_loss_curve(loss_curve_path, run.losses, title=f"Training on snapshot {run.clips.snapshot.name}")
     contact_sheet_path = folder / "samples.png"
-    _draw_samples(contact_sheet_path, run, trained)
+    draw_sheet(contact_sheet_path, run, trained)
     run.clips.close()
     run.clips.frame_cache.remove()
     tail = run.losses[-max(1, len(run.losses) // 10) :]
@@ -238,8 +239,21 @@ def _update(run: TrainingRun, rate: float) -> None:
             averages[name].lerp_(parameter, 1.0 - decay)
 
 
-def _draw_samples(path: Path, run: TrainingRun, trained: VideoModel) -> None:
+def is_sheet_cheap(run: TrainingRun, num_steps: int) -> bool:
+    """Whether drawing a sheet takes less than a twentieth of the work of `num_steps` steps."""
+    config = run.config
+    # A pass forward with and without the caption, for each step of drawing; a step of training is three passes.
+    drawing = len(_sheet_captions(run)) * 2 * config.sampling_steps
+    return drawing < _SHEET_SHARE * num_steps * config.batch_size * 3
+
+
+def draw_sheet(path: Path, run: TrainingRun, trained: VideoModel) -> None:
+    """Write what the model of a run draws for up to eight captions of its snapshot, as a picture."""
+    captions = _sheet_captions(run)
+    draw_contact_sheet(path, captions, draw_all(trained, captions, run.config.seed))
+
+
+def _sheet_captions(run: TrainingRun) -> list[str]:
     captions = list(dict.fromkeys(span.caption for span in run.clips.spans))
     count = min(_NUM_SHEET_ROWS, len(captions))
-    prompts = [captions[number * len(captions) // count] for number in range(count)]
-    draw_contact_sheet(path, prompts, draw_all(trained, prompts, run.config.seed))
+    return [captions[number * len(captions) // count] for number in range(count)]

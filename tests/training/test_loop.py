@@ -15,7 +15,16 @@ from training import loop
 from training.checkpoint import load_newest_checkpoint
 from training.config import TrainingConfig
 from training.errors import CheckpointError, TrainingConfigError
-from training.loop import StepReport, finish, learning_rate_at, prepare, train_steps
+from training.loop import (
+    StepReport,
+    draw_sheet,
+    finish,
+    is_sheet_cheap,
+    learning_rate_at,
+    prepare,
+    train_steps,
+    trained_model,
+)
 from training.pixels import PixelTokenizer
 from training.proof.ledger import read_leaves
 from training.randomness import batch_indices
@@ -324,3 +333,10 @@ def test_equal_runs_leave_equal_weights(snapshot: Snapshot, tmp_path: Path) -> N
 def test_an_unfinished_run_cannot_be_finished(snapshot: Snapshot, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="taken 0 of 6 steps"):
         finish(_prepared(snapshot, tmp_path), tmp_path / "model")
+
+
+def test_a_sheet_is_drawn_between_where_it_costs_little(snapshot: Snapshot, tmp_path: Path) -> None:
+    run = _prepared(snapshot, tmp_path)
+    assert [is_sheet_cheap(run, num_steps) for num_steps in (1, 20, 21)] == [False, False, True]
+    draw_sheet(tmp_path / "sheet.png", run, trained_model(run))
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

@@ -61,12 +61,14 @@ def declare_intent(
     `execution` states how the run is carried out, `network` how the process that begins the run stands to it; the
     ledger says so of those that take it up. `retrains` states the run that this one takes the place of, what is left
     out, and where it begins.
-    Raises `ProofError` if the intent there is of another snapshot or configuration, retrains otherwise, or was changed.
+    Raises `ProofError` if the intent there is of another snapshot or configuration, is carried out otherwise, retrains
+    otherwise, or was changed.
     """
     path = folder / INTENT_NAME
     if path.exists():
         intent = read_intent(path, key.public_key())
         _check_same(intent, snapshot, config, path)
+        _check_execution(intent, execution, path)
         if intent.document.get("retrains") != retrains:
             raise ProofError(
                 f"{path}: the run was declared to take the place of another, or of none",
@@ -123,3 +125,14 @@ def _check_same(intent: RunIntent, snapshot: Snapshot, config: RunConfig, path: 
             f"{path}: the run was declared for another snapshot or configuration",
             hint=f"remove {path.parent} to begin a new run",
         )
+
+
+def _check_execution(intent: RunIntent, execution: Mapping[str, str], path: Path) -> None:
+    """Have a run go on as it was begun; what an older intent does not state was in one process."""
+    stated = {"processes": "1"} | dict(intent.document["environment"])
+    for name, value in execution.items():
+        if stated.get(name, value) != value:
+            raise ProofError(
+                f"{path}: {name} is {value}, the run was begun with {stated[name]}",
+                hint=f"take it up as it was begun, or remove {path.parent} to begin a new run",
+            )

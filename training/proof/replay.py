@@ -43,10 +43,11 @@ from training.run import TrainingRun, prepare, save_run
 from training.team import Alone
 from training.tensor_file import tensors_digest, tensors_under
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-2
 """How far the weights may end from those that several processes came to: the length of the difference over that of the
-weights. Two processes on the CPU and one were 2e-7 apart after four steps of a small model; one clip exchanged in one
-step, 3e-3. Over more steps differences grow; nobody has measured how fast."""
+weights. Measured with the preset `cpu`, adding up each batch in two parts instead of one: 2e-8 after 10 steps, 1e-5
+after 100, 2e-3 after 400. One clip exchanged in step 5: 2e-3 after 10 steps, 0.2 after 100, 0.6 after 400; so an
+exchange in the last steps of a segment can hide in it."""
 
 
 @dataclass(frozen=True)
