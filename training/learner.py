@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from training.adapters.base_record import BaseRecord
     from training.checkpoint import Checkpoint
     from training.settings import RunConfig
     from training.video_model import VideoModel
@@ -67,6 +68,10 @@ class Recipe(Protocol):
     @property
     def config(self) -> RunConfig:
         """The configuration of the run."""
+
+    @property
+    def base_record(self) -> BaseRecord | None:
+        """The model of others that is fine-tuned; `None`: nothing but the snapshot goes in."""
 
     @property
     def flop_method(self) -> str:

@@ -37,6 +37,7 @@ from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
 from governance.trust.anchors import TrustAnchors
 from governance.version import VERSION
 from ingest.compute import choose_compute
+from training.adapters.permission import is_releasable, require_trainable
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
 from training.learner import Recipe
@@ -111,6 +112,9 @@ def begin_run(
     known = _known_model(project, name, run_id)
     if known is not None:
         return LicensedModel(known, model_folder(project, name), is_new=False)
+    recipe = recipe_for(project, config)
+    if recipe.base_record is not None:
+        require_trainable(project, snapshot_name, recipe.base_record)
     device = str(choose_compute().device)
     meter = Meter(project.runs / run_id, device=device)
     permit = _permit(project, snapshot, config)
@@ -122,12 +126,11 @@ def begin_run(
         public_key=load_permit_public_key(project.keys),
         cache_folder=project.decoded / run_id,
     )
-    recipe = recipe_for(config)
     run = prepare(
         clips,
         project.runs / run_id,
         recipe=recipe,
-        ledger=_open_ledger(project, run_id, snapshot, config, permit, device, retrains),
+        ledger=_open_ledger(project, run_id, snapshot, recipe, permit, device, retrains),
         device=device,
         on_progress=lambda _number: on_clip(1),
     )
@@ -154,8 +157,9 @@ def complete_run(
     licensed.meter.note(licensed.run.step)
     # What was recalled or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
-    _write_papers(project, licensed, finished)
-    _sign(project, licensed.snapshot, finished, _statement(licensed, finished))
+    statement = _statement(project, licensed, finished)
+    _write_papers(project, licensed, finished, statement)
+    _sign(project, licensed.snapshot, finished, statement)
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
@@ -211,7 +215,7 @@ def _open_ledger(
     project: Project,
     run_id: str,
     snapshot: Snapshot,
-    config: RunConfig,
+    recipe: Recipe,
     permit: RunPermit,
     device: str,
     retrains: Mapping[str, Any] | None,
@@ -222,10 +226,11 @@ def _open_ledger(
         folder,
         run_id=run_id,
         snapshot=snapshot,
-        config=config,
+        config=recipe.config,
         permit=permit,
         device=device,
         retrains=retrains,
+        base=None if recipe.base_record is None else recipe.base_record.summary(),
         key=key,
     )
     keep_permit(folder, permit)
@@ -248,8 +253,9 @@ def _record_start(
         )
 
 
-def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
-    snapshot, config = licensed.snapshot, licensed.config
+def _statement(project: Project, licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
+    snapshot, config, base = licensed.snapshot, licensed.config, licensed.recipe.base_record
+    is_releasable_base = base is None or is_releasable(project, snapshot.name, base)
     return ModelStatement(
         name=licensed.name,
         model_urn=model_urn(finished.weights_sha256),
@@ -262,17 +268,20 @@ def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
         trained_at=utc_now(),
         snapshot_urn=snapshot.urn,
         snapshot_root=snapshot.merkle_root,
-        is_promotable=snapshot.is_promotable,
+        is_promotable=snapshot.is_promotable and is_releasable_base,
+        components=() if base is None else (base.component,),
     )
 
 
-def _write_papers(project: Project, licensed: LicensedRun, finished: FinishedRun) -> None:
+def _write_papers(
+    project: Project, licensed: LicensedRun, finished: FinishedRun, statement: ModelStatement
+) -> None:
     papers = gather(
         name=licensed.name,
         urn=model_urn(finished.weights_sha256),
         run_folder=licensed.run.folder,
         document_path=licensed.snapshot.document_path,
-        is_promotable=licensed.snapshot.is_promotable,
+        is_promotable=statement.is_promotable,
         finished=finished,
         effort=_effort(licensed),
     )
@@ -287,6 +296,7 @@ def _effort(licensed: LicensedRun) -> Mapping[str, Any]:
         num_steps=run.config.num_steps,
         flop_per_step=run.learner.count_step_flops(),
         flop_method=licensed.recipe.flop_method,
+        base=licensed.recipe.base_record,
     )
     write_durably(run.folder / EFFORT_NAME, canonical_json(effort))
     return effort

@@ -50,6 +50,10 @@ class TrainedModel:
         return ARCHITECTURE
 
     @property
+    def base_record(self) -> None:
+        """There is none."""
+
+    @property
     def device(self) -> str:
         """Where its tensors are."""
         return str(self.tokenizer.mean_P.device)

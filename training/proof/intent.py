@@ -52,10 +52,12 @@ def declare_intent(
     device: str,
     key: ed25519.Ed25519PrivateKey,
     retrains: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> RunIntent:
     """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
 
-    `retrains` states the run that this one takes the place of, what is left out, and where it begins.
+    `retrains` states the run that this one takes the place of, what is left out, and where it begins; `base` the model
+    of others that is fine-tuned, which the configuration pins by the digest of its record.
     Raises `ProofError` if the intent there is of another snapshot or configuration, retrains otherwise, or was changed.
     """
     path = folder / INTENT_NAME
@@ -78,10 +80,12 @@ def declare_intent(
         "config_digest": config.digest,
         "permit": permit.document(),
         "code_digest": code_digest(),
-        "environment": environment(device),
+        "environment": environment(device, config),
         "nonce": secrets.token_hex(16),
         "declared_at": rfc3339(utc_now()),
-    } | ({} if retrains is None else {"retrains": dict(retrains)})
+    }
+    stated = {"retrains": retrains, "base": base}
+    content |= {name: dict(what) for name, what in stated.items() if what is not None}
     document = signed(content, key)
     write_durably(path, canonical_json(document))
     return RunIntent(document=document)

@@ -96,7 +96,7 @@ def _train_again(
     again = prepare(
         clips,
         folder,
-        recipe=recipe_for(run.config),
+        recipe=recipe_for(project, run.config),
         ledger=Ledger(folder, intent_sha256=run.intent.sha256, key=key),
         device=str(choose_compute().device),
     )
@@ -109,7 +109,7 @@ def _train_again(
 
 
 def _differs(run: RunEvidence, segment: Segment, exc: ProofError) -> ProofFinding:
-    then, now = run.intent.document["environment"], environment(str(choose_compute().device))
+    then, now = run.intent.document["environment"], environment(str(choose_compute().device), run.config)
     changed = [
         f"{name} {then.get(name)} then, {value} now" for name, value in now.items() if then.get(name) != value
     ]
