@@ -127,6 +127,11 @@ class Project:
         return self.store / "models"
 
     @property
+    def bases(self) -> Path:
+        """Records of base models of others, with their licences; their files stay where they are."""
+        return self.store / "bases"
+
+    @property
     def decoded(self) -> Path:
         """Decoded training clips: a cache, checked on every read, that may be deleted at any time."""
         return self.store / "decoded"

@@ -10,8 +10,9 @@ import click
 from db.terminal import json_option, progress, project_option, say, say_json
 
 if TYPE_CHECKING:
-    from training.config import TrainingConfig
+    from db.project import Project
     from training.loop import StepReport
+    from training.settings import RunConfig
 
 
 @click.command()
@@ -19,13 +20,23 @@ if TYPE_CHECKING:
 @click.option(
     "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="TOML file of settings."
 )
+@click.option("--base", "base_name", help="Train an adapter for this base model on record instead.")
 @click.option("--name", help="Name of the model (default: snapshot and configuration).")
 @json_option
 @project_option
 def train(
-    snapshot_name: str, config_path: Path | None, name: str | None, *, as_json: bool, project_dir: Path
+    snapshot_name: str,
+    config_path: Path | None,
+    base_name: str | None,
+    name: str | None,
+    *,
+    as_json: bool,
+    project_dir: Path,
 ) -> None:
     """Train the reference video model on one snapshot and nothing else, and sign its weights.
+
+    With --base, train low-rank layers beside a frozen model of others (`training base add`); the credentials then say
+    that its training data is not attested.
 
     Stop it with Ctrl-C or otherwise and run the same command again: it goes on from the last checkpoint. Several GPUs
     train together under `accelerate launch --num_processes 4 .venv/bin/cleartitle train`.
@@ -33,11 +44,10 @@ def train(
     Example: cleartitle train --snapshot spring
     """
     from db.project import open_project
-    from training.config import load_config
     from training.isolation import leave_network
 
     project = open_project(project_dir)
-    config = _default_config() if config_path is None else load_config(config_path)
+    config = _config(project, config_path, base_name)
     isolation = leave_network(project)  # before PyTorch is loaded
 
     from training.licensed_run import LicensedRun, begin_run, complete_run, follow_run
@@ -82,10 +92,18 @@ def train(
     say(f"loss curve and samples: {trained.folder}")
 
 
-def _default_config() -> TrainingConfig:
-    from training.config import TrainingConfig
+def _config(project: Project, path: Path | None, base_name: str | None) -> RunConfig:
+    """Return what the run is told: of the reference model, or of an adapter for a base. Raises `ConfigError`."""
+    from training.config import TrainingConfig, load_config
 
-    return TrainingConfig()
+    if base_name is None:
+        return TrainingConfig() if path is None else load_config(path)
+
+    from training.adapters.bases import find_base
+    from training.adapters.config import adapter_config, load_adapter_config
+
+    record = find_base(project, base_name).record
+    return adapter_config({}, record) if path is None else load_adapter_config(path, record)
 
 
 @click.command()

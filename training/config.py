@@ -238,6 +238,11 @@ class TrainingConfig:
         return "model"
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """None besides those of every run."""
+        return ()
+
+    @property
     def token_grid(self) -> tuple[int, int, int]:
         """Tokens of a clip along time, height and width."""
         return (

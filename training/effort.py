@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from db.canonical import canonical_json
+from training.adapters.base_record import BaseRecord
 from training.errors import ProofError
 from training.quality.effort import gpu_uuid, machine_name
 from training.quality.energy import RAPL_FOLDER, Energy, EnergyReading, energy_between, read_energy
@@ -26,6 +27,8 @@ GPAI_FLOP = 1e23
 """European Commission, Guidelines on the scope of the obligations for general-purpose AI models (C(2025) 5045, 18 July
 2025): more, in a model that draws video from text, is an indication that it is one of them."""
 
+_MODIFIER_SHARE = 1 / 3
+"""Same guidelines: who modifies a general-purpose model with more than a third of its operations provides one."""
 _LEFT_OUT = (
     "operations: elementwise work, the optimiser, fitting the tokenizer, decoding footage, drawing samples",
     "CPU time: other processes",
@@ -100,9 +103,17 @@ def read_lines(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def run_effort(
-    lines: Sequence[Mapping[str, Any]], *, num_steps: int, flop_per_step: int, flop_method: str
+    lines: Sequence[Mapping[str, Any]],
+    *,
+    num_steps: int,
+    flop_per_step: int,
+    flop_method: str,
+    base: BaseRecord | None = None,
 ) -> dict[str, Any]:
-    """Return the compute record of a finished run of `num_steps` steps, as JSON values."""
+    """Return the compute record of a finished run of `num_steps` steps, as JSON values.
+
+    `base` is the model that was fine-tuned; the record then says how the operations stand to those of its training.
+    """
     noted = {step for line in lines for step in range(line["from_step"], line["to_step"])}
     num_taken = sum(line["to_step"] - line["from_step"] for line in lines) + num_steps - len(noted)
     flop = num_taken * flop_per_step
@@ -122,6 +133,19 @@ def run_effort(
             "reaches_threshold": flop > GPAI_FLOP,
             "source": "European Commission, C(2025) 5045, 18 July 2025: an indication, not the definition",
         },
+    } | ({} if base is None else {"modification": _modification(flop, base)})
+
+
+def _modification(flop: int, base: BaseRecord) -> dict[str, Any]:
+    """Say whether so many operations make who modified a general-purpose model a provider of one."""
+    whole = GPAI_FLOP if base.training_flop is None else base.training_flop
+    return {
+        "base": base.name,
+        "base_training_flop": base.training_flop,
+        "threshold_flop": whole * _MODIFIER_SHARE,
+        "reaches_threshold": flop > whole * _MODIFIER_SHARE,
+        "source": "European Commission, C(2025) 5045, 18 July 2025: more than a third of the operations that training "
+        "the base took, and of 10^23 where these are not stated",
     }
 
 

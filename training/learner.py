@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from training.adapters.base_record import BaseRecord
     from training.checkpoint import Checkpoint
     from training.execution import Execution
     from training.settings import RunConfig
@@ -75,6 +76,10 @@ class Recipe(Protocol):
     @property
     def config(self) -> RunConfig:
         """The configuration of the run."""
+
+    @property
+    def base_record(self) -> BaseRecord | None:
+        """The model of others that is fine-tuned; `None`: nothing but the snapshot goes in."""
 
     @property
     def flop_method(self) -> str:

@@ -28,6 +28,7 @@ from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
 from governance.snapshots.standing import Standing
 from governance.version import VERSION
+from training.adapters.permission import is_releasable, require_trainable
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
 from training.isolation import NOT_ASKED, Isolation
@@ -120,7 +121,9 @@ def begin_run(
         return LicensedModel(known, model_folder(project, name), is_new=False)
     standing = Standing(project, snapshot)
     _require_cleared(snapshot_name, standing)
-    recipe, team = recipe_for(config), join_team()
+    recipe, team = recipe_for(project, config), join_team()
+    if recipe.base_record is not None:
+        require_trainable(project, snapshot_name, recipe.base_record)
     meter = Meter(project.runs / run_id, device=team.device, num_processes=team.size)
     # All processes of a team train under the permit of the first, which alone keeps the record.
     permit = team.gather(_permit(project, snapshot, config))[0]
@@ -178,8 +181,9 @@ def complete_run(
     # What was recalled, withdrawn or ran out while the run went on must not be signed.
     open_snapshot(project, licensed.snapshot.name, now=utc_now())
     _require_cleared(licensed.snapshot.name, licensed.standing)
-    _write_papers(project, licensed, finished)
-    _sign(project, licensed, finished)
+    statement = _statement(project, licensed, finished)
+    _write_papers(project, licensed, finished, statement)
+    _sign(project, licensed, finished, statement)
     return LicensedModel(
         _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
     )
@@ -284,6 +288,7 @@ def _open_ledger(
         execution=recipe.execution_on(team.device).facts() | {"processes": str(team.size)},
         network=isolation.statement,
         retrains=retrains,
+        base=None if recipe.base_record is None else recipe.base_record.summary(),
         key=key,
     )
     keep_permit(folder, permit)
@@ -306,8 +311,9 @@ def _record_start(
         )
 
 
-def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
-    snapshot, config = licensed.snapshot, licensed.config
+def _statement(project: Project, licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
+    snapshot, config, base = licensed.snapshot, licensed.config, licensed.recipe.base_record
+    is_releasable_base = base is None or is_releasable(project, snapshot.name, base)
     return ModelStatement(
         name=licensed.name,
         model_urn=model_urn(finished.weights_sha256),
@@ -320,17 +326,20 @@ def _statement(licensed: LicensedRun, finished: FinishedRun) -> ModelStatement:
         trained_at=utc_now(),
         snapshot_urn=snapshot.urn,
         snapshot_root=snapshot.merkle_root,
-        is_promotable=snapshot.is_promotable,
+        is_promotable=snapshot.is_promotable and is_releasable_base,
+        components=() if base is None else (base.component,),
     )
 
 
-def _write_papers(project: Project, licensed: LicensedRun, finished: FinishedRun) -> None:
+def _write_papers(
+    project: Project, licensed: LicensedRun, finished: FinishedRun, statement: ModelStatement
+) -> None:
     papers = gather(
         name=licensed.name,
         urn=model_urn(finished.weights_sha256),
         run_folder=licensed.run.folder,
         document_path=licensed.snapshot.document_path,
-        is_promotable=licensed.snapshot.is_promotable,
+        is_promotable=statement.is_promotable,
         finished=finished,
         effort=_effort(licensed),
     )
@@ -345,13 +354,14 @@ def _effort(licensed: LicensedRun) -> Mapping[str, Any]:
         num_steps=run.config.num_steps,
         flop_per_step=run.learner.count_step_flops(),
         flop_method=licensed.recipe.flop_method,
+        base=licensed.recipe.base_record,
     )
     write_durably(run.folder / EFFORT_NAME, canonical_json(effort))
     return effort
 
 
-def _sign(project: Project, licensed: LicensedRun, finished: FinishedRun) -> None:
-    statement, snapshot = _statement(licensed, finished), licensed.snapshot
+def _sign(project: Project, licensed: LicensedRun, finished: FinishedRun, statement: ModelStatement) -> None:
+    snapshot = licensed.snapshot
     request = WeightsToSign(
         manifest=model_manifest(statement, generator_version=VERSION),
         weights=finished.weights_path,

@@ -136,6 +136,10 @@ class ReferenceRecipe:
     config: TrainingConfig
 
     @property
+    def base_record(self) -> None:
+        """There is none."""
+
+    @property
     def flop_method(self) -> str:
         """How the operations of a step are counted."""
         return _FLOP_METHOD

@@ -84,6 +84,10 @@ class RunConfig(Protocol):
         """What the names of the averaged weights begin with in the file of the model."""
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions that decide the numbers, besides those of every run."""
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of every value."""
 

@@ -13,6 +13,8 @@ from training.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from training.adapters.base_record import BaseRecord
+
 
 @dataclass(frozen=True, kw_only=True)
 class VariedClip:
@@ -34,6 +36,10 @@ class VideoModel(Protocol):
     @property
     def architecture(self) -> str:
         """Name of what it is, stored with its weights."""
+
+    @property
+    def base_record(self) -> BaseRecord | None:
+        """The model of others that was fine-tuned; `None`: it learnt from the snapshot alone."""
 
     @property
     def vocabulary(self) -> Vocabulary:

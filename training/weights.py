@@ -51,6 +51,10 @@ class TrainedModel:
         return architecture_of(self.config)
 
     @property
+    def base_record(self) -> None:
+        """There is none."""
+
+    @property
     def device(self) -> str:
         """Where its tensors are."""
         return str(self.tokenizer.device)

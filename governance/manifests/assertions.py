@@ -129,6 +129,7 @@ def _component(component: ComponentStatement) -> dict[str, Any]:
         "status": component.status.value,
         "sha256": component.sha256,
         "licenseExpression": component.license_expression,
+        "remark": component.remark,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
@@ -151,8 +152,9 @@ def source_ingredient(source: SourceStatement) -> dict[str, Any]:
 def component_ingredient(component: ComponentStatement) -> dict[str, Any]:
     """A model without a manifest as an input of another one."""
     ingredient = _unsigned_ingredient(component.name, component.role, t.MODEL_MEDIA_TYPE, component.sha256)
+    said = [f"{component.role}, {component.status.value}", component.remark]
     return ingredient | {
-        "description": f"{component.role}, {component.status.value}",
+        "description": "; ".join(part for part in said if part),
         "data_types": [{"type": t.MODEL_TYPE, "version": component.version}],
     }
 

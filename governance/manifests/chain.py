@@ -16,12 +16,19 @@ from governance.credentials.store import ManifestStore, assertion_data
 from governance.errors import VerificationError
 from governance.manifests.manifest import (
     CLIP_LABEL,
+    COMPONENTS_LABEL,
     DISCLOSURE_LABEL,
     MODEL_LABEL,
     PROMOTABLE_KEY,
     SNAPSHOT_LABEL,
 )
-from governance.manifests.statements import LicenseShare, ModelStatement, SnapshotStatement
+from governance.manifests.statements import (
+    ComponentStatement,
+    ComponentStatus,
+    LicenseShare,
+    ModelStatement,
+    SnapshotStatement,
+)
 from governance.manifests.terms import SCREEN_LABEL
 from governance.policy.policy import RESEARCH
 from governance.verification.origin import Edit, find_origin, signer_of
@@ -42,6 +49,8 @@ class ClipFacts:
     """What the search for training and reference footage in it came to; `None`: the clip does not say."""
     screen_probability: float | None = None
     """That the likest footage found is shown again; `None`: none was found."""
+    components: tuple[ComponentStatement, ...] = ()
+    """The models that its model was made with."""
     human_oversight: str | None = None
     """How far a person was involved, as the disclosure says."""
 
@@ -57,6 +66,11 @@ class ChainOfTitle:
     """Who signed each link, in the same order: common name and organisation of the certificates."""
     edits: tuple[Edit, ...] = ()
     """What was done after us, the latest first."""
+
+    @property
+    def components(self) -> tuple[ComponentStatement, ...]:
+        """The models of others that went into the model; with one whose data is not cleared, nothing here is clean."""
+        return () if self.model is None else self.model.components
 
     @property
     def is_promotable(self) -> bool:
@@ -119,6 +133,7 @@ def _read_clip(manifest: Mapping[str, Any]) -> ClipFacts:
         snapshot_root=root.text("merkleRoot"),
         is_promotable=facts.promotable(),
         **_read_screen(manifest),
+        components=_read_components(manifest),
         human_oversight=_read_oversight(manifest),
     )
 
@@ -154,9 +169,34 @@ def _read_model(manifest: Mapping[str, Any]) -> ModelStatement:
             snapshot_urn=facts.text("snapshotUrn"),
             snapshot_root=facts.text("snapshotRoot"),
             is_promotable=facts.promotable(),
+            components=_read_components(manifest),
         )
     except ValueError as exc:
         raise VerificationError(f"assertion {MODEL_LABEL}: {safe_text(str(exc))}") from exc
+
+
+def _read_components(manifest: Mapping[str, Any]) -> tuple[ComponentStatement, ...]:
+    """Return the models that a model, or that of a clip, was made with; nothing stated: none."""
+    if assertion_data(manifest, COMPONENTS_LABEL) is None:
+        return ()
+    try:
+        return tuple(_component(row) for row in _Facts(manifest, COMPONENTS_LABEL).rows("components"))
+    except ValueError as exc:
+        raise VerificationError(f"assertion {COMPONENTS_LABEL}: {safe_text(str(exc))}") from exc
+
+
+def _component(row: _Facts) -> ComponentStatement:
+    status = ComponentStatus(row.text("status"))
+    return ComponentStatement(
+        role=row.text("role"),
+        name=row.text("name"),
+        version=row.text("version"),
+        status=status,
+        sha256=row.optional_text("sha256"),
+        license_expression=row.optional_text("licenseExpression"),
+        has_manifest=status is ComponentStatus.CLEARED,
+        remark=row.optional_text("remark"),
+    )
 
 
 def _read_snapshot(manifest: Mapping[str, Any]) -> SnapshotStatement:
@@ -187,6 +227,8 @@ def _check_clip_and_model(clip: ClipFacts, model: ModelStatement) -> None:
     _require_same("model", clip.model_urn, model.model_urn, "the clip", "the model")
     _require_same("snapshot", clip.snapshot_urn, model.snapshot_urn, "the clip", "the model")
     _require_same("snapshot root", clip.snapshot_root, model.snapshot_root, "the clip", "the model")
+    if clip.components != model.components:
+        raise VerificationError("the clip names other components of its model than the model itself")
     if clip.generated_at < model.trained_at:
         raise VerificationError("the clip says it was generated before its model was trained")
 
@@ -229,6 +271,9 @@ class _Facts:
     def text(self, key: str) -> str:
         return safe_text(self._get(key, (str,)))
 
+    def optional_text(self, key: str) -> str | None:
+        return self.text(key) if key in self else None
+
     def count(self, key: str) -> int:
         return int(self._get(key, (int,)))
 
@@ -254,13 +299,15 @@ class _Facts:
         return time
 
     def shares(self, key: str) -> tuple[LicenseShare, ...]:
-        entries = self._get(key, (list,))
-        rows = [_Facts({"assertions": [{"label": key, "data": entry}]}, key) for entry in entries]
         return tuple(
             LicenseShare(
                 license_expression=row.text("licenseExpression"),
                 num_clips=row.count("numClips"),
                 duration_seconds=row.seconds("durationSeconds"),
             )
-            for row in rows
+            for row in self.rows(key)
         )
+
+    def rows(self, key: str) -> list[_Facts]:
+        entries = self._get(key, (list,))
+        return [_Facts({"assertions": [{"label": key, "data": entry}]}, key) for entry in entries]

@@ -174,6 +174,7 @@ def clip_manifest(statement: ClipStatement, *, generator_version: str) -> dict[s
     unsigned = [] if statement.prompt is None else [parts.prompt_ingredient(statement.prompt)]
     if statement.source is not None and not statement.source.has_manifest:
         unsigned.append(parts.source_ingredient(statement.source))
+    unsigned += [parts.component_ingredient(component) for component in statement.components]
     return manifest | _ingredients(*unsigned)
 
 
@@ -183,6 +184,7 @@ def _clip_parameters(statement: ClipStatement) -> dict[str, Any]:
     labels = [MODEL_INGREDIENT]
     labels += [PROMPT_INGREDIENT] if statement.prompt is not None else []
     labels += [SOURCE_INGREDIENT] if source is not None else []
+    labels += [component.role for component in statement.components]
     facts: dict[str, Any] = {
         "ingredientIds": labels,
         "org.cleartitle.prompt-sha256": statement.prompt_sha256,
@@ -230,6 +232,8 @@ def _clip_assertions(statement: ClipStatement, generator_version: str) -> Iterat
     yield parts.disclosure(statement)
     yield parts.training_mining()
     yield parts.metadata(statement, generator_version)
+    if statement.components:
+        yield parts.components(statement.components)
     if statement.screen is not None:
         yield parts.replication_screen(statement.screen)
     if statement.watermark is not None:

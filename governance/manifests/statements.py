@@ -114,6 +114,8 @@ class ComponentStatement:
     """Of the weights themselves, as their maker states it."""
     has_manifest: bool = False
     """It goes in with its own manifest, as the signed ingredient whose label is the role."""
+    remark: str | None = None
+    """What is to be said beside it, in a sentence."""
 
     def __post_init__(self) -> None:
         """Refuse malformed digests, roles that are no label, and clearance that nothing proves."""
@@ -308,6 +310,8 @@ class ClipStatement:
     is_loop: bool = False
     """After its last frame comes its first."""
     source: SourceStatement | None = None
+    components: tuple[ComponentStatement, ...] = ()
+    """The models that its model was made with, none of them signed: as its model says."""
     human_oversight: HumanOversight = HumanOversight.PROMPT_GUIDED
     prompt: PromptStatement | None = None
     snapshot_reference: SnapshotReference | None = None

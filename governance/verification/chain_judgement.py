@@ -18,6 +18,7 @@ from governance.manifests.manifest import (
     MODEL_SOURCE_TYPE,
     SNAPSHOT_SOURCE_TYPE,
 )
+from governance.manifests.statements import ComponentStatement
 from governance.signing.development_certificates import DEVELOPMENT_MARK
 from governance.verification.companions import Companions
 from governance.verification.kinds import Subject
@@ -96,6 +97,8 @@ def _remarks(chain: ChainOfTitle | None, as_of: dt.datetime) -> Iterator[str]:
         return
     for edit in chain.edits:
         yield _edit_text(edit)
+    for component in chain.components:
+        yield _component_text(component)
     if not chain.is_promotable:
         yield RESEARCH_ONLY
     if any(DEVELOPMENT_MARK in signer for signer in chain.signers):
@@ -112,6 +115,11 @@ def _expiry_remarks(chain: ChainOfTitle, as_of: dt.datetime) -> Iterator[str]:
         yield f"the clip was generated after the snapshot's licences expired ({expires_at:%Y-%m-%d})"
     if as_of >= expires_at:
         yield f"a licence of the snapshot expired on {expires_at:%Y-%m-%d}, after the model was trained"
+
+
+def _component_text(component: ComponentStatement) -> str:
+    remark = f": {component.remark}" if component.remark else ""
+    return f"made with {component.role} {component.name}, training data {component.status.value}{remark}"
 
 
 def _edit_text(edit: Edit) -> str:

@@ -205,6 +205,7 @@ def whole_clip_statement(document: bytes, **changes: Any) -> ClipStatement:
         "watermark": WatermarkStatement(mark_id="0123456789abcdef"),
         "screen": screen_statement(),
         "thumbnail_jpeg": thumbnail_jpeg(),
+        "components": base_components(),
     }
     return clip_statement(document_root(document)[0], **facts | changes)
 
@@ -219,6 +220,7 @@ def base_components() -> tuple[ComponentStatement, ...]:
             status=ComponentStatus.LICENSED_CLAIMED,
             sha256="12" * 32,
             license_expression="Apache-2.0",
+            remark="not attested",
         ),
         ComponentStatement(
             role="autoencoder", name="video autoencoder", version="1", status=ComponentStatus.UNDISCLOSED

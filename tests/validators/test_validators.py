@@ -58,7 +58,7 @@ def clips(chain: SignedChain, tmp_path_factory: pytest.TempPathFactory) -> dict[
     folder = tmp_path_factory.mktemp("clips")
     signer = chain.signer
     paths = {"clip": chain.clip} | {name: folder / f"{name}.mp4" for name in (*ACCEPTED[1:], REDACTED)}
-    whole = whole_clip_statement(chain.snapshot.read_bytes())
+    whole = whole_clip_statement(chain.snapshot.read_bytes(), components=())
     sign_clip(chain.unsigned_clip, paths["whole clip"], whole, signer, model=chain.model_ingredient)
     publish_signed(paths["whole clip"], paths["published"], identity=signer.identity, trust=signer.trust)
     redact(

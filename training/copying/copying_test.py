@@ -111,7 +111,7 @@ def _measure(
     """Return the distances of generated and of held-out clips."""
     weights = model_folder(project, record.name) / WEIGHTS_NAME
     device = str(choose_compute().device)
-    trained = open_model(weights, device=device, expected_sha256=record.weights_sha256)
+    trained = open_model(project, weights, device=device, expected_sha256=record.weights_sha256)
     nearest = open_nearest(project, record.name, encoder.identity)
     drawn = drawn_frames(trained, _prompts(snapshot, num_clips), seed)
     others = retold_frames(trained, (read_span(span, trained.config) for span in spans))

@@ -114,7 +114,7 @@ def generate(
     from db.project import open_project
     from training.generation.batch import Defaults, orders_of, permissions_for
     from training.generation.generator import open_generator, require_commercial_release
-    from training.generation.request import check_size
+    from training.generation.request import check_drawable, check_size
     from training.generation.source import open_source
 
     rows = _rows(prompts, table)
@@ -141,6 +141,8 @@ def generate(
     )
     segment_frames = generator.trained.config.num_frames
     orders = orders_of(rows, defaults, segment_frames=segment_frames, table=table)
+    for order in orders:
+        check_drawable(generator, order.request)
     _say_not_examined(permissions_for(generator, orders))
     folder = output or project.outputs
     with progress("generating", len(orders)) as advance:

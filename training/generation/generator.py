@@ -15,6 +15,7 @@ from db.project import Project
 from db.records import ModelRecord
 from governance.credentials.engine import Ingredient, ingredient_from_sidecar
 from governance.manifests.manifest import MODEL_INGREDIENT, MODEL_MEDIA_TYPE, model_data_types
+from governance.manifests.statements import ComponentStatement
 from governance.signing.keys import SigningIdentity
 from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.snapshot import Snapshot, open_snapshot
@@ -24,6 +25,7 @@ from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.watermark.binding import SoftBinding, SpreadSpectrum
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
+from training.adapters.permission import is_releasable, require_releasable
 from training.copying.record import require_no_copying
 from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
 from training.recipes import open_model
@@ -44,8 +46,16 @@ class Generator:
     identity: SigningIdentity
     screen: Screener
     binding: SoftBinding
+    is_promotable: bool
+    """What it draws may become a commercial release, as far as snapshot and base model go."""
     people: frozenset[str]
     """Names on record of persons, which prompts are read for."""
+
+    @property
+    def components(self) -> tuple[ComponentStatement, ...]:
+        """The models of others that its model was made with, which every clip names."""
+        base = self.trained.base_record
+        return () if base is None else (base.component,)
 
 
 class Screener(Protocol):
@@ -82,7 +92,7 @@ def open_generator(
     weights = model_folder(project, name) / WEIGHTS_NAME
     trust = load_project_trust(project)
     compute = choose_compute()
-    trained = open_model(weights, device=str(compute.device), expected_sha256=record.weights_sha256)
+    trained = open_model(project, weights, device=str(compute.device), expected_sha256=record.weights_sha256)
     ingredient = ingredient_from_sidecar(
         weights,
         weights.with_name(SIDECAR_NAME),
@@ -92,6 +102,7 @@ def open_generator(
         media_type=MODEL_MEDIA_TYPE,
         trust=trust,
     )
+    base = trained.base_record
     return Generator(
         record=record,
         snapshot=snapshot,
@@ -101,6 +112,8 @@ def open_generator(
         identity=load_project_identity(project),
         screen=open_screener(project, snapshot),
         binding=SpreadSpectrum(key=load_watermark_key(project.keys / WATERMARK_KEY_FILE)),
+        is_promotable=snapshot.is_promotable
+        and (base is None or is_releasable(project, snapshot.name, base)),
         people=people,
     )
 
@@ -109,9 +122,12 @@ def require_commercial_release(project: Project, generator: Generator) -> None:
     """Refuse to generate for commercial release with what research footage went into, or with a model that copies.
 
     Raises `RefusedError` if the model's snapshot, or one that footage of it comes from, is for research only or cannot
-    be read, or if the model failed its test for copying, or passed none and was accepted by nobody.
+    be read, if its policy does not let what the base of an adapter draws be released, or if the model failed its test
+    for copying, or passed none and was accepted by nobody.
     """
     with project.session() as session:
         outputs = artefacts.library_outputs(session)
     require_promotable_ancestry(project, generator.record.snapshot_name, outputs)
+    if generator.trained.base_record is not None:
+        require_releasable(project, generator.record.snapshot_name, generator.trained.base_record)
     require_no_copying(project, generator.record)

@@ -33,7 +33,7 @@ from training.generation.generator import Generator
 from training.generation.holding import HeldClip, held_already, hold_clip
 from training.generation.permission import Permission, permission_for, shows_protected_scene
 from training.generation.release import record_released, release_clip
-from training.generation.request import ClipRequest, requested, state_clip
+from training.generation.request import ClipRequest, check_drawable, requested, state_clip
 from training.generation.source import Source
 from training.screening.judgement import held_instead
 from training.screening.statement import may_be_signed, screen_statement
@@ -75,6 +75,7 @@ def publish_clip(
     permission = permission_for(generator, request.prompt)  # 0
     if request.source_sha256 != (None if source is None else source.sha256):
         raise ConfigError("the source that was opened is not the one that the request names")
+    check_drawable(generator, request)
     doubts = (*permission.doubts, *(() if source is None or source.doubt is None else (source.doubt,)))
     destination = folder / request.file_name
     statement = state_clip(generator, request)

@@ -115,6 +115,16 @@ def check_size(size: int) -> int:
     return size
 
 
+def check_drawable(generator: Generator, request: ClipRequest) -> None:
+    """Raise `ConfigError` if the model of `generator` cannot draw what is asked for."""
+    is_more = request.num_frames is not None or request.is_loop or request.source_use is not None
+    if generator.trained.draws_from_prompts_only and is_more:
+        raise ConfigError(
+            f"model {generator.record.name} draws clips of its own length from a prompt alone: no other duration, no "
+            "loop, no first frame, and no clip to go on or depart from"
+        )
+
+
 def state_clip(generator: Generator, request: ClipRequest) -> ClipStatement:
     """Return what is stated of the clip that the request makes; its name is new each time."""
     config = generator.trained.config
@@ -133,7 +143,8 @@ def state_clip(generator: Generator, request: ClipRequest) -> ClipStatement:
         model_urn=generator.record.urn,
         snapshot_urn=generator.snapshot.urn,
         snapshot_root=generator.snapshot.merkle_root,
-        is_promotable=generator.snapshot.is_promotable,
+        is_promotable=generator.is_promotable,
+        components=generator.components,
         is_loop=request.is_loop,
         source=_source(request),
         prompt=PromptStatement(

@@ -26,7 +26,7 @@ _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 _BUILD_TYPE = "urn:cleartitle:build-type:licensed-run:1"
 _BUILDER = "urn:cleartitle:builder:local"
-_LIBRARIES = ("torch", "numpy", "av", "safetensors")
+_LIBRARIES = ("torch", "numpy", "av", "safetensors", "diffusers", "peft", "transformers")
 
 
 def provenance_statement(papers: ModelPaperwork) -> dict[str, Any]:
@@ -85,8 +85,22 @@ def _dependencies(papers: ModelPaperwork) -> list[dict[str, Any]]:
     }
     code = {"name": "code", "digest": {"sha256": papers.intent["code_digest"]}}
     versions: Mapping[str, str] = papers.intent["environment"]
-    libraries = [{"name": name, "uri": f"pkg:pypi/{name}@{versions[name]}"} for name in _LIBRARIES]
-    return [snapshot, code, *libraries]
+    base = (
+        []
+        if papers.base is None
+        else [
+            {
+                "name": "base-model",
+                "uri": f"urn:cleartitle:base-model:{papers.base['digest']}",
+                "digest": {"sha256": papers.base["digest"]},
+                "annotations": dict(papers.base),
+            }
+        ]
+    )
+    libraries = [
+        {"name": name, "uri": f"pkg:pypi/{name}@{versions[name]}"} for name in _LIBRARIES if name in versions
+    ]
+    return [snapshot, code, *base, *libraries]
 
 
 def seal_envelope(statement: Mapping[str, Any], key: ed25519.Ed25519PrivateKey) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from training.papers.record import TOOL_VERSION, ModelPaperwork
 
 BOM_NAME = "bom.cdx.json"
-_LIBRARIES = ("torch", "numpy", "av", "safetensors")
+_LIBRARIES = ("torch", "numpy", "av", "safetensors", "diffusers", "peft", "transformers")
 
 
 def bill_of_materials(papers: ModelPaperwork) -> dict[str, Any]:
     """Return the bill: the model, the snapshot that it was trained on, and the libraries that trained it."""
     model, snapshot = f"model:{papers.weights_sha256}", f"snapshot:{papers.intent['snapshot']['merkle_root']}"
+    bases = [] if papers.base is None else [_base(papers.base)]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
         "bomFormat": "CycloneDX",
@@ -26,8 +28,8 @@ def bill_of_materials(papers: ModelPaperwork) -> dict[str, Any]:
             "tools": {"components": [{"type": "application", "name": "cleartitle", "version": TOOL_VERSION}]},
             "component": _model(papers, model, snapshot),
         },
-        "components": [_snapshot(papers, snapshot), *_libraries(papers)],
-        "dependencies": [{"ref": model, "dependsOn": [snapshot]}],
+        "components": [_snapshot(papers, snapshot), *bases, *_libraries(papers)],
+        "dependencies": [{"ref": model, "dependsOn": [snapshot, *(base["bom-ref"] for base in bases)]}],
     }
 
 
@@ -54,6 +56,7 @@ def _model(papers: ModelPaperwork, reference: str, snapshot: str) -> dict[str, A
             {"name": "cleartitle:run", "value": papers.run_id},
             {"name": "cleartitle:ledger-root", "value": papers.ledger_root},
             {"name": "cleartitle:promotable", "value": str(papers.is_promotable).lower()},
+            {"name": "cleartitle:clean", "value": str(papers.is_clean).lower()},
         ],
     }
 
@@ -79,6 +82,24 @@ def _snapshot(papers: ModelPaperwork, reference: str) -> dict[str, Any]:
     }
 
 
+def _base(base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model that was fine-tuned, with its declared status."""
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": f"base-model:{base['digest']}",
+        "name": base["name"],
+        "version": base["digest"][:12],
+        "description": base["attestation"],
+        "hashes": [{"alg": "SHA-256", "content": base["files_sha256"]}],
+        "licenses": [{"expression": base["license_expression"]}],
+        "properties": [
+            {"name": "cleartitle:pipeline", "value": base["pipeline"]},
+            {"name": "cleartitle:training-data", "value": base["training_data"]},
+            {"name": "cleartitle:licence-file", "value": base["license_sha256"]},
+        ],
+    }
+
+
 def _libraries(papers: ModelPaperwork) -> list[dict[str, Any]]:
     versions = papers.intent["environment"]
     return [
@@ -89,4 +110,5 @@ def _libraries(papers: ModelPaperwork) -> list[dict[str, Any]]:
             "purl": f"pkg:pypi/{name}@{versions[name]}",
         }
         for name in _LIBRARIES
+        if name in versions
     ]

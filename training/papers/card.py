@@ -14,6 +14,11 @@ _LIMITS = (
     "It knows the words of its captions and no others; words it never met are ignored.",
     "Nothing was measured of fairness, of likeness to persons, or of physical truth.",
 )
+_ADAPTER_LIMITS = (
+    _LIMITS[0],
+    "What the base model learnt, and of whom, nobody here knows: what it shows beside the footage comes from there.",
+    _LIMITS[2],
+)
 
 
 def model_card(papers: ModelPaperwork) -> dict[str, Any]:
@@ -24,6 +29,8 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
         "urn": papers.urn,
         "weights_sha256": papers.weights_sha256,
         "architecture": papers.architecture,
+        "clean": papers.is_clean,
+        "base": None if papers.base is None else dict(papers.base),
         "num_parameters": papers.num_parameters,
         "trained": {
             "run": papers.run_id,
@@ -47,14 +54,14 @@ def model_card(papers: ModelPaperwork) -> dict[str, Any]:
             "num_clips_held_out": held_out.get("num_clips", 0),
             "policy": papers.intent["policy"],
             "licenses": [dict(share) for share in papers.licenses],
-            "uncleared_data": "none: tokenizer, text embedding and model were trained on the snapshot alone",
+            "uncleared_data": _uncleared_data(papers),
         },
         "compute": dict(papers.effort),
         "use": {
             "purpose": papers.purpose,
             "commercial_release": papers.is_promotable,
             "expires_at": papers.snapshot["expires_at"],
-            "limits": list(_LIMITS),
+            "limits": list(_LIMITS if papers.base is None else _ADAPTER_LIMITS),
         },
     }
 
@@ -84,10 +91,12 @@ def card_text(papers: ModelPaperwork) -> str:
         (_cell(share["license_expression"]), share["num_clips"], f"{share['duration_seconds']:.1f}")
         for share in data["licenses"]
     ]
+    if card["base"] is not None:
+        rows["base model"] = _base_text(card["base"])
     size = f"{card['num_parameters']:,} parameters ({card['architecture']})"
     parts = [
         f"# {_cell(card['name'])}",
-        f"A text-to-video model of {size}, trained on licensed footage and nothing else.",
+        _lead(card, size),
         _table(("", ""), rows.items()),
         "## Licences",
         _table(("licence", "clips", "seconds"), shares),
@@ -101,12 +110,33 @@ def card_text(papers: ModelPaperwork) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _uncleared_data(papers: ModelPaperwork) -> str:
+    if papers.base is None:
+        return "none: tokenizer, text embedding and model were trained on the snapshot alone"
+    return f"whatever base model {papers.base['name']} was trained on ({papers.base['training_data']})"
+
+
+def _lead(card: Mapping[str, Any], size: str) -> str:
+    if card["base"] is None:
+        return f"A text-to-video model of {size}, trained on licensed footage and nothing else."
+    return f"An adapter of {size} for {_cell(card['base']['name'])}: {card['base']['attestation']}."
+
+
+def _base_text(base: Mapping[str, Any]) -> str:
+    limits = [f"not in {', '.join(base['excluded_territories'])}"] if base["excluded_territories"] else []
+    limits += [f"up to a revenue of {base['revenue_limit']}"] if base["revenue_limit"] else []
+    return _cell(
+        f"{base['name']} ({base['pipeline']}), record {base['digest']}; weights under {base['license_expression']}"
+        f"{''.join(f', {limit}' for limit in limits)}; training data {base['training_data']}, says {base['reviewer']}"
+    )
+
+
 def _compute_rows(compute: Mapping[str, Any]) -> dict[str, str]:
     threshold = compute["general_purpose"]
     side = "above" if threshold["reaches_threshold"] else "below"
     joules = compute["energy_joules"]
     energy = compute["energy_method"] if joules is None else f"{joules:.3g} J ({compute['energy_method']})"
-    return {
+    rows = {
         "operations": f"{compute['flop']:.3g} FLOP in {compute['num_steps_taken']} steps ({compute['flop_method']})",
         "general-purpose AI": f"{side} {threshold['threshold_flop']:.0e} FLOP ({threshold['source']})",
         "time": f"{compute['wall_seconds']:.1f} s, CPU {compute['cpu_seconds']:.1f} s, GPU "
@@ -114,6 +144,14 @@ def _compute_rows(compute: Mapping[str, Any]) -> dict[str, str]:
         "energy": energy,
         "machine": _cell("; ".join(compute["machines"]) or "not known"),
     }
+    if "modification" in compute:
+        rows["modification"] = _modification_text(compute["modification"])
+    return rows
+
+
+def _modification_text(modification: Mapping[str, Any]) -> str:
+    side = "above" if modification["reaches_threshold"] else "below"
+    return f"{side} {modification['threshold_flop']:.3g} FLOP ({modification['source']})"
 
 
 def _networks(claims: Sequence[Mapping[str, Any]]) -> str:

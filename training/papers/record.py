@@ -52,6 +52,17 @@ class ModelPaperwork:
     """RFC 3339."""
 
     @property
+    def base(self) -> Mapping[str, Any] | None:
+        """What the signed intent says of the model that was fine-tuned; `None`: there was none."""
+        base: Mapping[str, Any] | None = self.intent.get("base")
+        return base
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing but cleared clips went into it, directly or through another model."""
+        return self.base is None
+
+    @property
     def purpose(self) -> str:
         """What the run was permitted for."""
         return str(self.intent["purpose"])

@@ -10,6 +10,7 @@ import click
 
 from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.terminal import json_option, progress, project_option, say, say_field, say_json, say_table
+from training.adapters.commands import base
 from training.copying.commands import copying
 from training.forgetting.commands import affected, forget
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def training() -> None:
-    """Check what a training run proves.
+    """Check what a training run proves, and put base models on record.
 
     Example: cleartitle training verify spring-1a2b3c4d
     """
 
 
 training.add_command(affected)
+training.add_command(base)
 training.add_command(copying)
 training.add_command(forget)
 

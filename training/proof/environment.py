@@ -12,6 +12,7 @@ import governance
 import ingest
 import training
 from db.canonical import digest_of
+from training.settings import RunConfig
 
 _PACKAGES = (db, governance, ingest, training)
 _LIBRARIES = ("torch", "numpy", "av", "safetensors", "cryptography")
@@ -29,8 +30,8 @@ def code_digest() -> str:
     return digest_of(files)
 
 
-def environment(device: str) -> dict[str, str]:
-    """Return interpreter, system, processor and library versions, and what the run calculates on."""
+def environment(device: str, config: RunConfig) -> dict[str, str]:
+    """Return interpreter, system, processor and library versions, and what a run of `config` calculates on."""
     import torch
 
     return {
@@ -38,5 +39,5 @@ def environment(device: str) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": device,
         "threads": str(torch.get_num_threads()),
-        **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        **{name: importlib.metadata.version(name) for name in (*_LIBRARIES, *config.libraries)},
     }

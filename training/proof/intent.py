@@ -55,12 +55,14 @@ def declare_intent(
     key: ed25519.Ed25519PrivateKey,
     network: str = NOT_ASKED.statement,
     retrains: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> RunIntent:
     """Write the intent of a new run into `folder`, or return the one that a run taken up again was begun with.
 
     `execution` states how the run is carried out, `network` how the process that begins the run stands to it; the
     ledger says so of those that take it up. `retrains` states the run that this one takes the place of, what is left
-    out, and where it begins.
+    out, and where it begins; `base` the model of others that is fine-tuned, which the configuration pins by the digest
+    of its record.
     Raises `ProofError` if the intent there is of another snapshot or configuration, is carried out otherwise, retrains
     otherwise, or was changed.
     """
@@ -85,11 +87,13 @@ def declare_intent(
         "config_digest": config.digest,
         "permit": permit.document(),
         "code_digest": code_digest(),
-        "environment": environment(device) | dict(execution),
+        "environment": environment(device, config) | dict(execution),
         "network": network,
         "nonce": secrets.token_hex(16),
         "declared_at": rfc3339(utc_now()),
-    } | ({} if retrains is None else {"retrains": dict(retrains)})
+    }
+    stated = {"retrains": retrains, "base": base}
+    content |= {name: dict(what) for name, what in stated.items() if what is not None}
     document = signed(content, key)
     write_durably(path, canonical_json(document))
     return RunIntent(document=document)

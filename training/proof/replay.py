@@ -88,7 +88,7 @@ def replay(
             if _num_processes(run) > 1:
                 return _compare(run, segment, again)
         except ProofError as exc:
-            return _differs(run, segment, exc)
+            return _differs(project, run, segment, exc)
         except Error as exc:
             return not_checked(Level.L2, "replay", f"{_named(segment)} cannot be replayed: {exc}")
     return holds(Level.L2, "replay", f"{_named(segment)}: the same frames, and the same bits at the end")
@@ -113,7 +113,7 @@ def _train_again(
     again = prepare(
         clips,
         folder,
-        recipe=recipe_for(run.config),
+        recipe=recipe_for(project, run.config),
         ledger=ledger_class(folder, intent_sha256=run.intent.sha256, key=key),
         team=Alone(str(choose_compute().device)),
     )
@@ -126,9 +126,9 @@ def _train_again(
     return again
 
 
-def _differs(run: RunEvidence, segment: Segment, exc: ProofError) -> ProofFinding:
+def _differs(project: Project, run: RunEvidence, segment: Segment, exc: ProofError) -> ProofFinding:
     then, device = run.intent.document["environment"], str(choose_compute().device)
-    now = environment(device) | recipe_for(run.config).execution_on(device).facts()
+    now = environment(device, run.config) | recipe_for(project, run.config).execution_on(device).facts()
     # What an older record does not state cannot be compared.
     changed = [
         f"{name} {then[name]} then, {value} now"

@@ -278,7 +278,7 @@ def test_a_prompt_is_an_input_by_digest(artefacts: dict[str, Artefact]) -> None:
     assert prompt["instanceID"] == f"urn:sha256:{PROMPT_SHA256}"
     assert prompt["dataTypes"] == [{"type": "c2pa.types.generator.prompt"}]
     assert "data" not in prompt
-    assert len(manifest["assertions"]["c2pa.actions.v2"]["actions"][0]["parameters"]["ingredients"]) == 2
+    assert len(manifest["assertions"]["c2pa.actions.v2"]["actions"][0]["parameters"]["ingredients"]) == 4
     assert PROMPT.encode() not in artefacts["whole clip"].path.read_bytes()
 
 
@@ -306,12 +306,21 @@ def test_components_of_a_model_are_inputs_with_what_is_known_of_them(artefacts: 
     found = _ingredients(manifest)
     assert set(found) == {"spring", "tiny captioner", "video autoencoder"}
     assert found["tiny captioner"]["instanceID"] == f"urn:sha256:{'12' * 32}"
-    assert found["tiny captioner"]["description"] == "captioner, licensed-claimed"
+    assert found["tiny captioner"]["description"] == "captioner, licensed-claimed; not attested"
     statuses = {
         component["role"]: component["status"]
         for component in manifest["assertions"]["org.cleartitle.components"]["components"]
     }
     assert statuses == {"captioner": "licensed-claimed", "autoencoder": "undisclosed"}
+
+
+def test_a_clip_names_the_components_of_its_model(artefacts: dict[str, Artefact]) -> None:
+    manifest = artefacts["whole clip"].active()
+    found = _ingredients(manifest)
+    assert found["tiny captioner"]["description"] == "captioner, licensed-claimed; not attested"
+    assert found["tiny captioner"]["relationship"] == "inputTo"
+    stated = manifest["assertions"]["org.cleartitle.components"]["components"]
+    assert [component["status"] for component in stated] == ["licensed-claimed", "undisclosed"]
 
 
 def test_a_component_with_a_manifest_goes_in_with_it(signed_chain: SignedChain, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Adapters: fine-tuning a base model of others on cleared clips, through diffusers and peft."""
