@@ -12,6 +12,7 @@ from db.errors import AnsweredNo, AnsweredUndecided, ConfigError
 from db.terminal import json_option, progress, project_option, say, say_field, say_json, say_table
 from training.copying.commands import copying
 from training.forgetting.commands import affected, forget
+from training.papers.commands import sign_model
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -30,6 +31,7 @@ def training() -> None:
 training.add_command(affected)
 training.add_command(copying)
 training.add_command(forget)
+training.add_command(sign_model)
 
 
 @training.command()
