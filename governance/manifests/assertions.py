@@ -88,6 +88,16 @@ def replication_screen(screen: ScreenStatement) -> dict[str, Any]:
             for part in screen.compared
         ],
         "caveat": screen.caveat,
+        "nearest": [
+            {
+                "kind": near.kind,
+                "likeness": near.likeness,
+                "seconds": near.seconds,
+                "otherSeconds": near.other_seconds,
+            }
+            for near in screen.nearest
+        ]
+        or None,
     }
     return created_assertion(
         t.SCREEN_LABEL, {name: value for name, value in data.items() if value is not None}

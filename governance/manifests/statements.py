@@ -223,6 +223,20 @@ class ComparedCollection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearestStatement:
+    """How like a clip is to the likest footage of a kind, whether it is shown or not."""
+
+    kind: str
+    """`training`, `held-out` or `reference`."""
+    likeness: float
+    """Of pictures by their embeddings, up to 1."""
+    seconds: float
+    """In the clip: the likest picture."""
+    other_seconds: float
+    """In the footage."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScreenStatement:
     """What the replication screen found: whether a clip shows footage again that the model has seen."""
 
@@ -242,6 +256,7 @@ class ScreenStatement:
     """Of the file that was screened, before it was signed."""
     caveat: str | None = None
     """What the screen may miss, in a sentence."""
+    nearest: tuple[NearestStatement, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse other outcomes, a comparison with nothing, and probabilities that are none."""

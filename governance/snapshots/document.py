@@ -98,7 +98,8 @@ def build_document(
     """
     if not decisions:
         raise SnapshotError(
-            f"snapshot {name}: no clip is cleared under {policy['name']}; there is nothing to seal"
+            f"snapshot {name}: no clip is cleared under {policy['name']}; there is nothing to seal",
+            hint="`cleartitle audit` says what keeps clips out",
         )
     leaves, salt = split_leaves([clip_leaf(*pair) for pair in decisions], joined=joined, share=held_out_share)
     expires_at = earliest(*(decision.expires_at for decision, _ in decisions))

@@ -19,10 +19,12 @@ from ingest.encoders import Encoder
 from training.copying.distances import Distances, distances_of, drawn_frames, retold_frames
 from training.copying.held_out import HeldOutSpan, held_out_spans, middle_seconds, own_spans, read_span
 from training.copying.record import record_test
-from training.copying.statistic import CopyingStatistic, compare_distances
+from training.copying.statistic import CopyingStatistic, compare_distances, nothing_to_compare
 from training.licensed_run import WEIGHTS_NAME, model_folder
 from training.recipes import open_model
 from training.screening.nearest import open_nearest
+
+_NOTHING_HELD_OUT = "its snapshot holds nothing out, and no footage was named to compare with (--held-out)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +71,20 @@ def run_copying_test(
         if held_out
         else own_spans(snapshot, max_clips=num_clips)
     )
-    # Without anything to compare with nothing is drawn: the answer is known.
-    generated, others = (
-        _measure(project, record, snapshot, spans, num_clips, seed, encoder, on_clip)
-        if spans
-        else (Distances(values=(), num_left_out=0),) * 2
-    )
+    if spans:
+        generated, others = _measure(project, record, snapshot, spans, num_clips, seed, encoder, on_clip)
+        statistic = compare_distances(generated.values, others.values)
+        num_left_out = generated.num_left_out + others.num_left_out
+    else:  # nothing is drawn: the answer is known
+        statistic, num_left_out = nothing_to_compare(_NOTHING_HELD_OUT), 0
     test = CopyingTest(
         model_name=record.name,
         weights_sha256=record.weights_sha256,
-        statistic=compare_distances(generated.values, others.values),
+        statistic=statistic,
         seed=seed,
         encoder_digest=encoder.identity.digest,
         num_held_out_files=len({span.path for span in spans}),
-        num_left_out=generated.num_left_out + others.num_left_out,
+        num_left_out=num_left_out,
     )
     record_test(project, record, test.as_json())
     return test

@@ -79,6 +79,11 @@ def compare_distances(generated_G: Sequence[float], held_out_H: Sequence[float])
     return _statistic(generated_G, held_out_H, verdict, reason, nearer=nearer, p_value=p_value)
 
 
+def nothing_to_compare(reason: str) -> CopyingStatistic:
+    """Return that nothing could be compared, and why."""
+    return _statistic((), (), CopyingVerdict.NOT_TESTABLE, reason)
+
+
 def _statistic(
     generated_G: Sequence[float],
     held_out_H: Sequence[float],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -45,6 +47,8 @@ def list_(*, as_json: bool, project_dir: Path) -> None:
         say(clip.name)
         say_field("  reason", clip.reason, width=10)
         say_field("  look at", str(clip.clip), width=10)
+        for near in clip.document["screen"].get("nearest", ()):
+            say_field("  near", _told(near), width=10)
     if not held and not as_json:
         say("no clip is held")
 
@@ -93,6 +97,13 @@ def refuse(name: str, reason: str, *, as_json: bool, project_dir: Path) -> None:
         say_json({"outcome": "removed", "name": name})
     else:
         say(f"{name} was removed")
+
+
+def _told(near: Mapping[str, Any]) -> str:
+    return (
+        f"likest {near['kind']} footage: {near['name']}, second {near['other_seconds']:.1f}, like second "
+        f"{near['seconds']:.1f} of the clip; likeness {near['likeness']:.2f}"
+    )
 
 
 def _check_reason(reason: str) -> None:

@@ -13,6 +13,7 @@ from db.terminal import json_option, progress, project_option, say, say_field, s
 from training.adapters.commands import base
 from training.copying.commands import copying
 from training.forgetting.commands import affected, forget
+from training.papers.commands import sign_model
 
 if TYPE_CHECKING:
     from db.project import Project
@@ -32,6 +33,7 @@ training.add_command(affected)
 training.add_command(base)
 training.add_command(copying)
 training.add_command(forget)
+training.add_command(sign_model)
 
 
 @training.command()

@@ -17,6 +17,7 @@ from db.records import ModelRecord
 from governance.signing.keys import load_permit_public_key
 from training.errors import ProofError, TrainingConfigError
 from training.licensed_run import WEIGHTS_NAME, model_folder
+from training.papers.model_signature import KEY_NAME
 from training.proof.intent import INTENT_NAME, RunIntent, read_intent
 from training.proof.ledger import HEADS_NAME, LEDGER_NAME
 from training.recipes import read_config
@@ -35,6 +36,9 @@ class RunEvidence:
     model: ModelRecord | None
     """`None`: the run has not finished."""
     weights: Path | None
+
+    model_key: Path
+    """Public key of OpenSSF signatures; there only once a model was signed with it."""
 
     @property
     def ledger(self) -> Path:
@@ -77,6 +81,7 @@ def find_run(project: Project, name: str) -> RunEvidence:
         config=_config(intent.document, folder),
         model=model,
         weights=None if model is None else model_folder(project, model.name) / WEIGHTS_NAME,
+        model_key=project.keys / KEY_NAME,
     )
 
 

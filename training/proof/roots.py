@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from db.canonical import sha256_hex
+from db.errors import UndecidedError
 from governance.snapshots.merkle import MerkleAccumulator
 from training.checkpoint import checkpoint_paths, load_checkpoint
 from training.errors import CheckpointError, ProofError
 from training.papers.attestation import ATTESTATION_NAME, open_envelope
+from training.papers.model_signature import SIGNATURE_NAME, check_folder
 from training.proof.evidence import RunEvidence, read_json
 from training.proof.findings import Level, ProofFinding, Standing, fails, holds, not_checked
 from training.proof.ledger import Leaf, encode_leaf, read_heads, read_leaves
@@ -115,6 +117,7 @@ def _check_weights(run: RunEvidence) -> Iterator[ProofFinding]:
     yield holds(Level.L0, "weights.digest", f"sha256 {found[:16]}, as signed in the ledger")
     yield _check_origin(run, data)
     yield _check_attestation(run, run.weights.with_name(ATTESTATION_NAME), found)
+    yield from _check_signature(run, run.weights.parent)
 
 
 def _check_attestation(run: RunEvidence, path: Path, weights_sha256: str) -> ProofFinding:
@@ -133,6 +136,23 @@ def _check_attestation(run: RunEvidence, path: Path, weights_sha256: str) -> Pro
     if stated != (weights_sha256, run.intent.document["snapshot"], read_heads(run.heads)[-1]["root"]):
         return fails(Level.L0, "attestation", f"{path.name}: speaks of another model, snapshot or ledger")
     return holds(Level.L0, "attestation", "in-toto statement with SLSA provenance, signed")
+
+
+def _check_signature(run: RunEvidence, folder: Path) -> Iterator[ProofFinding]:
+    """Check the OpenSSF signature of the model's folder, if it was signed."""
+    if not (folder / SIGNATURE_NAME).exists():
+        return
+    if not run.model_key.exists():
+        yield not_checked(Level.L0, "model.signature", f"{run.model_key} is not there to check it with")
+        return
+    try:
+        check_folder(folder, run.model_key)
+    except ProofError as exc:
+        yield fails(Level.L0, "model.signature", str(exc))
+    except UndecidedError as exc:
+        yield not_checked(Level.L0, "model.signature", str(exc))
+    else:
+        yield holds(Level.L0, "model.signature", "OpenSSF signature over every file of the model's folder")
 
 
 def _check_origin(run: RunEvidence, data: bytes) -> ProofFinding:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from db import holdings
+from db import holdings, queries
 from db.evidence import LIBRARY
 from db.files import path_of
 from db.project import Project
@@ -16,6 +16,7 @@ from ingest.find import Gap, Scope, read_scope
 from ingest.nomination import ExactNominator, Nominator, nominator_for
 from ingest.sources import printable_path
 from training.screening.held_vectors import HeldVectors
+from training.screening.likeness import FootageSpan, NearTo, Neighbourhood
 from training.screening.result import Against, ComparedFootage
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ScreenedFootage:
     gaps: tuple[Gap, ...]
     """What of it cannot be compared with any clip."""
     nominators: tuple[Nominator, ...]
+    neighbourhood: Neighbourhood | None
+    """What the nearest footage of a clip is looked for in; `None`: the library is searched through an index."""
 
 
 def open_footage(
@@ -60,24 +63,59 @@ def open_footage(
     """Open the footage of a snapshot, of every reference set, and of the rest of the library."""
     scope = read_scope(project, None, identity)
     compared = tuple(_compared(snapshot, scope))
+    gaps = tuple(_gaps(project, scope, compared, identity, detector))
+    assets = tuple(scope.assets)
+    nominator = nominator_for(project, identity, assets)
+    if not isinstance(nominator, ExactNominator):
+        gap = Gap(
+            "nearest.not_searched", "the nearest footage is not told: the library is searched by an index"
+        )
+        return ScreenedFootage(
+            scope=scope,
+            compared=compared,
+            gaps=(*gaps, gap),
+            nominators=(nominator,),
+            neighbourhood=None,
+        )
+    # Batches of footage that stay in memory once they were read, for both searches.
+    held = HeldVectors(project.vectors)
+    batches = [assets[start : start + _BATCH_ASSETS] for start in range(0, len(assets), _BATCH_ASSETS)]
     return ScreenedFootage(
         scope=scope,
         compared=compared,
-        gaps=tuple(_gaps(project, scope, compared, identity, detector)),
-        nominators=_nominators(project, identity, tuple(scope.assets)),
+        gaps=gaps,
+        nominators=tuple(ExactNominator(held, identity, batch) for batch in batches),
+        neighbourhood=Neighbourhood(held, identity, batches, _near_spans(project, snapshot, scope)),
     )
 
 
-def _nominators(project: Project, identity: EncoderIdentity, assets: Sequence[str]) -> tuple[Nominator, ...]:
-    """Return an index that was opened once, or batches of footage that stay in memory once they were read."""
-    nominator = nominator_for(project, identity, assets)
-    if not isinstance(nominator, ExactNominator):
-        return (nominator,)
-    held = HeldVectors(project.vectors)
-    return tuple(
-        ExactNominator(held, identity, assets[start : start + _BATCH_ASSETS])
-        for start in range(0, len(assets), _BATCH_ASSETS)
-    )
+def _near_spans(project: Project, snapshot: Snapshot, scope: Scope) -> dict[str, list[FootageSpan]]:
+    """Return the clips of the snapshot, by the part that they are in, and reference footage as a whole."""
+    kinds = {clip.clip_id: NearTo.TRAINING for clip in snapshot.clips}
+    kinds |= {clip.clip_id: NearTo.HELD_OUT for clip in snapshot.held_out}
+    digests = {asset_id: sha256 for sha256, asset_id in scope.assets.items()}
+    references = [asset_id for asset_id, names in scope.memberships.items() if set(names) - {LIBRARY}]
+    spans: dict[str, list[FootageSpan]] = {}
+    with project.session() as session:
+        for sha256 in snapshot.sources.keys() & scope.assets.keys():
+            name = printable_path(snapshot.sources[sha256])
+            spans[sha256] = [
+                FootageSpan(
+                    kind=kinds[clip.clip_id],
+                    name=name,
+                    clip_id=clip.clip_id,
+                    start_seconds=clip.start_seconds,
+                    end_seconds=clip.end_seconds,
+                )
+                for clip in queries.clips_of_asset(session, scope.assets[sha256])
+                if clip.clip_id in kinds
+            ]
+        paths = queries.asset_paths(session, references)
+    for asset_id in references:
+        known = paths.get(asset_id, ())
+        name = printable_path(path_of(known[0])) if known else f"asset {digests[asset_id][:16]}"
+        spans.setdefault(digests[asset_id], []).append(FootageSpan(kind=NearTo.REFERENCE, name=name))
+    return spans
 
 
 def _compared(snapshot: Snapshot, scope: Scope) -> Iterator[ComparedFootage]:

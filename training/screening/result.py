@@ -12,6 +12,7 @@ from typing import Any
 
 from db.vocabularies import COPY_TIERS, MatchTier
 from ingest.find import Gap
+from training.screening.likeness import NearFootage
 
 FORMAT = "cleartitle.screening/1"
 BLOCKING = frozenset({"file.too_plain", "training.no_vectors", "reference.no_vectors"})
@@ -163,6 +164,8 @@ class ScreenResult:
     """The gravest first: what is shown again of training and reference footage, then of other footage."""
     gaps: tuple[Gap, ...]
     """What was not compared."""
+    nearest: tuple[NearFootage, ...] = ()
+    """The likest footage of each kind, whether it is shown or not."""
 
     @property
     def highest(self) -> ScreenMatch | None:
@@ -225,6 +228,7 @@ class ScreenResult:
             "highest_probability": None if highest is None else highest.probability,
             "highest_tier": None if highest is None else highest.tier.value,
             "matches": [match.as_json() for match in self.matches],
+            "nearest": [near.as_json() for near in self.nearest],
             "not_compared": [asdict(gap) for gap in self.gaps],
             "is_sound_compared": False,
         }

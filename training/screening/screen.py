@@ -8,6 +8,7 @@
    sure match with library footage that was not trained on: whose rights were not cleared for it. An unsure one of
    those is reported.
 5. What could not be compared has not passed: a clip too plain or too short, footage without vectors.
+6. The likest training, held-out and reference footage is told of every clip (`training.screening.likeness`).
 
 Pictures are compared, not sound; and as far as the detector goes: a replica that is drawn anew is not surely found.
 """
@@ -99,6 +100,7 @@ class Screen:
             found += [self._match(span, tempo) for span in self._spans(slowed, tempo)]
         matches = tuple(gravest_first(found))
         gaps = (*_gaps_of(query, self.detector), *self.footage.gaps)
+        neighbourhood = self.footage.neighbourhood
         return ScreenResult(
             outcome=outcome_of(matches, gaps),
             sha256=query.sha256,
@@ -110,6 +112,7 @@ class Screen:
             compared=self.footage.compared,
             matches=matches,
             gaps=gaps,
+            nearest=() if neighbourhood is None else neighbourhood.nearest(query),
         )
 
     def screen_clip(self, clip: Path, folder: Path, *, name: str) -> ScreenResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from governance.manifests.statements import ComparedCollection, ScreenStatement
+from governance.manifests.statements import ComparedCollection, NearestStatement, ScreenStatement
 from training.errors import ReplicationRefused
 from training.screening.result import Against, ScreenOutcome, ScreenResult
 
@@ -48,13 +48,23 @@ def screen_statement(result: ScreenResult) -> ScreenStatement:
         highest_probability=None if highest is None else highest.probability,
         sha256=result.sha256,
         caveat=used.miss_statement(),
+        nearest=tuple(
+            NearestStatement(
+                kind=near.kind.value,
+                likeness=round(near.likeness, 3),
+                seconds=round(near.seconds, 3),
+                other_seconds=round(near.other_seconds, 3),
+            )
+            for near in result.nearest
+        ),
     )
 
 
 def screen_from_json(document: Mapping[str, Any]) -> ScreenStatement:
     """Return a statement that was kept as the JSON values of its fields."""
     compared = tuple(ComparedCollection(**part) for part in document["compared"])
-    return ScreenStatement(**{**document, "compared": compared})
+    nearest = tuple(NearestStatement(**near) for near in document.get("nearest", ()))
+    return ScreenStatement(**{**document, "compared": compared, "nearest": nearest})
 
 
 def _require_not_refused(result: ScreenResult) -> None:

@@ -1,8 +1,8 @@
 """The drills: each thing that somebody could change is changed, and the level that must see it names it.
 
 Each drill, on a copy of one run, says what is damaged, and what `training verify --replay 2` then names, in its words:
-level, check, answer.
-What holds is left out. The last drills are of runs in progress, which stop or do not let themselves be misled.
+level, check, answer; what holds is left out. The last drills are of runs in progress, which stop or do not let
+themselves be misled.
 """
 
 from __future__ import annotations

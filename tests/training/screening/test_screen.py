@@ -16,6 +16,7 @@ from db.clock import utc_now
 from db.errors import ConfigError, RefusedError
 from db.project import Project
 from db.vocabularies import CollectionKind, MatchTier
+from governance.manifests.assertions import replication_screen
 from governance.policy.files import find_policy
 from governance.policy.pin import pin_detector
 from governance.snapshots.snapshot import open_snapshot
@@ -26,9 +27,10 @@ from ingest.vectors import VectorStore
 from tests.media import flat_scene, truncate_file, write_video
 from tests.training.screening.licensed_model import DETECTOR, SNAPSHOT, GridEncoder, scene
 from training.screening import screen as screening
+from training.screening.likeness import NearTo
 from training.screening.result import Against, ScreenOutcome, ScreenResult
 from training.screening.screen import Screen, open_screen
-from training.screening.statement import may_be_signed, screen_statement
+from training.screening.statement import may_be_signed, screen_from_json, screen_statement
 
 
 def opened(project: Project, detector: Detector = DETECTOR) -> Screen:
@@ -274,3 +276,40 @@ def test_a_held_clip_is_stated_once_a_person_let_it_through(project: Project, re
     assert (statement.outcome, statement.num_matches) == ("held", 1)
     assert "Sea Films" not in repr(statement)
     assert "sea.mp4" not in repr(statement)
+
+
+def test_the_nearest_footage_of_each_kind_is_told_of_every_clip(
+    screen: Screen, replica: Path, screened_root: Path
+) -> None:
+    """Only matches were: of a clip that showed nothing again, nobody could see what it came nearest to."""
+    result = screened(screen, replica)
+    near = {item.kind: item for item in result.nearest}
+    assert set(near) == {NearTo.TRAINING, NearTo.REFERENCE}, "the snapshot of two sources holds nothing out"
+    training, reference = near[NearTo.TRAINING], near[NearTo.REFERENCE]
+    assert (training.name, reference.name) == tuple(
+        str(screened_root / name) for name in ("sea.mp4", "broadcast.mp4")
+    )
+    assert training.likeness > 0.95 > reference.likeness
+    assert training.clip_id in screen.clips
+    assert training.other_seconds - training.seconds == pytest.approx(1.0, abs=0.3), (
+        "it was cut from second 1 on"
+    )
+    assert reference.clip_id is None
+    rows = result.as_json()["nearest"]
+    assert [row["kind"] for row in rows] == ["training", "reference"]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_the_nearest_footage_goes_into_the_credentials_without_names(screen: Screen, tmp_path: Path) -> None:
+    result = screened(screen, write_video(tmp_path / "clip.mp4", scene(40), rate=12))
+    statement = screen_statement(result)
+    assert [near.kind for near in statement.nearest] == ["training", "reference"]
+    assert screen_from_json(json.loads(json.dumps(dataclasses.asdict(statement)))) == statement
+    written = json.dumps(replication_screen(statement))
+    assert '"nearest"' in written
+    assert ".mp4" not in written
+
+
+def test_a_clip_without_texture_is_near_to_nothing(screen: Screen, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "red.mp4", flat_scene((200, 0, 0), 24, 96, 128), rate=12)
+    assert screened(screen, clip).nearest == ()
