@@ -109,7 +109,7 @@ def hold_clip(
         "model": statement.model_name,
         "request": request.as_json(),
         "clip_urn": statement.clip_urn,
-        "mark_id": None if drawn.watermark is None else drawn.watermark.mark_id,
+        "watermark": None if drawn.watermark is None else dataclasses.asdict(drawn.watermark),
         "thumbnail": base64.b64encode(drawn.thumbnail_jpeg).decode(),
         "reason": reason,
         "screen": screened.as_json(),
@@ -195,7 +195,7 @@ def _read_all(held: HeldClip) -> None:
     """Read everything that a held clip says, so that what is missing or of another kind shows at once."""
     _ = held.reason, held.request, held.model_name, held.destination
     _ = _screen(held), compute_from_json(held.document["compute"])
-    _ = str(held.document["clip_urn"]), held.document["mark_id"], held.document["held_at"]
+    _ = str(held.document["clip_urn"]), _watermark(held), held.document["held_at"]
     base64.b64decode(held.document["thumbnail"], validate=True)
 
 
@@ -209,7 +209,7 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
         state_clip(generator, held.request),
         clip_urn=str(held.document["clip_urn"]),
         human_oversight=HumanOversight.HUMAN_VALIDATED,
-        watermark=_watermark(generator, held),
+        watermark=_watermark(held),
         screen=_screen(held),
         thumbnail_jpeg=base64.b64decode(held.document["thumbnail"]),
     )
@@ -313,9 +313,13 @@ def _close(project: Project, held: HeldClip, kind: str, reason: str) -> None:
     shutil.rmtree(held.folder)
 
 
-def _watermark(generator: Generator, held: HeldClip) -> WatermarkStatement | None:
-    mark_id = held.document["mark_id"]
-    return None if mark_id is None else WatermarkStatement(mark_id=mark_id, algorithm=generator.binding.alg)
+def _watermark(held: HeldClip) -> WatermarkStatement | None:
+    """Return the mark that is in the clip, whatever the project marks with now."""
+    if "watermark" not in held.document:  # held when there was one method only
+        mark_id = held.document["mark_id"]
+        return None if mark_id is None else WatermarkStatement(mark_id=mark_id)
+    stated = held.document["watermark"]
+    return None if stated is None else WatermarkStatement(**stated)
 
 
 def _screen(held: HeldClip) -> ScreenStatement:
