@@ -11,7 +11,7 @@ import base64
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ from training.screening.statement import screen_from_json, screen_statement
 
 CLIP_NAME, REQUEST_NAME, SOURCE_NAME = "clip.mp4", "request.json", "source.mp4"
 FORMAT = "cleartitle.held-clip/1"
+_START_AGAIN = "remove the folder, and generate again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +165,24 @@ def held_folder(project: Project) -> Path:
 
 def list_held(project: Project) -> list[HeldClip]:
     """Return the clips that wait, by name. Raises `ConfigError` for one that cannot be read."""
-    folders = sorted(path.parent for path in held_folder(project).glob(f"*/{REQUEST_NAME}"))
-    return [_read(folder) for folder in folders]
+    return [_read(folder) for folder in _held_folders(project)]
+
+
+def each_held(project: Project) -> Iterator[tuple[str, HeldClip | ConfigError]]:
+    """Yield the name of each clip that waits, and the clip, or what is wrong with its folder."""
+    for folder in _held_folders(project):
+        try:
+            yield folder.name, _read(folder)
+        except ConfigError as exc:
+            yield folder.name, exc
+
+
+def _held_folders(project: Project) -> list[Path]:
+    """Return every folder there, also one that lacks what a held clip has; those in the making are hidden."""
+    parent = held_folder(project)
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def find_held(project: Project, name: str) -> HeldClip:
@@ -180,14 +197,16 @@ def _read(folder: Path) -> HeldClip:
     try:
         document = json.loads((folder / REQUEST_NAME).read_bytes())
         if document["format"] != FORMAT:
-            raise ConfigError(f"{folder}: not a held clip of the format {FORMAT}")
+            raise ConfigError(f"{folder}: not a held clip of the format {FORMAT}", hint=_START_AGAIN)
         held = HeldClip(name=folder.name, folder=folder, document=document)
         _read_all(held)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
         raise ConfigError(
             f"{folder / REQUEST_NAME}: cannot be read as a held clip: {type(exc).__name__}: {exc}",
-            hint="remove the folder, and generate again",
+            hint=_START_AGAIN,
         ) from exc
+    if not held.clip.is_file():
+        raise ConfigError(f"{held.clip}: missing", hint=_START_AGAIN)
     return held
 
 

@@ -334,6 +334,29 @@ def test_a_damaged_document_is_said_by_name(project: Project, key: str, value: o
         list_held(project)
 
 
+def test_a_damaged_folder_leaves_the_others_in_the_list(project: Project) -> None:
+    """One folder that could not be read used to hide all clips that wait."""
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    for name in ("a-empty", "b-broken", "z-no-pictures"):
+        shutil.copytree(held.folder, held.folder.with_name(name))
+    (held.folder.with_name("a-empty") / "request.json").unlink()
+    (held.folder.with_name("b-broken") / "request.json").write_text("{")
+    (held.folder.with_name("z-no-pictures") / "clip.mp4").unlink()
+    listed = CliRunner().invoke(held_commands.outputs, ["list", "--json", "--project", str(project.root)])
+    assert isinstance(listed.exception, AnsweredUndecided)
+    empty, broken, whole, blind = (json.loads(line) for line in listed.stdout.splitlines())
+    assert (whole["name"], whole["reason"]) == (held.name, held.reason)
+    assert [said["name"] for said in (empty, broken, blind)] == ["a-empty", "b-broken", "z-no-pictures"]
+    assert "request.json: cannot be read as a held clip: FileNotFoundError" in empty["error"]
+    assert "request.json: cannot be read as a held clip: JSONDecodeError" in broken["error"]
+    assert blind["error"].endswith("clip.mp4: missing")
+    assert {said["hint"] for said in (empty, broken, blind)} == {"remove the folder, and generate again"}
+    told = CliRunner().invoke(held_commands.outputs, ["list", "--project", str(project.root)]).stdout
+    assert told.count("  damaged ") == told.count("  try ") == 3
+    assert told.count("  look at ") == 1
+
+
 def test_a_signed_clip_is_not_turned_down(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     held = publish(project, ScreenOutcome.HELD)
     assert isinstance(held, HeldClip)
