@@ -1,7 +1,8 @@
 """Write constraints.txt: the newest versions of everything, resolved for each supported Python found on PATH.
 
 Pins hold on every platform that has the same versions; what only other platforms need (faiss-cpu) is asked
-for as well. Only wheels are considered: nobody needs a compiler. Run it through `make constraints`.
+for as well. Only wheels are considered, so that nobody needs a compiler; TrustMark is plain Python and comes as source
+alone. Run it through `make constraints`.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def resolve(interpreter: str) -> dict[str, str]:
             "--dry-run",
             "--ignore-installed",
             "--only-binary=:all:",
+            "--no-binary=trustmark",
             "--report",
             str(report),
         ]

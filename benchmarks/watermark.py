@@ -35,8 +35,9 @@ from db.errors import Error
 from ingest.container import opened_video
 from ingest.decoding import Decoder
 from ingest.raster import Rasterizer
-from ingest.watermark.codeword import CHECK_BITS, ID_BITS, NUM_PATHS
+from ingest.watermark.codeword import CHECK_BITS, NUM_PATHS
 from ingest.watermark.keys import WatermarkKey
+from ingest.watermark.mark_id import ID_BITS
 from ingest.watermark.marking import mark_frames
 from ingest.watermark.pattern import carriers_of
 from ingest.watermark.polar import NUM_CODED, decode

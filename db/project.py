@@ -41,6 +41,9 @@ max_clip_seconds = 10
 training_replicas = "refuse"
 # Which clips a person approves before they are signed: those that are in doubt ("in-doubt"), or all ("always").
 approval = "in-doubt"
+# How clips are marked: "default" is our own watermark, under keys/watermark.key. TrustMark, where you have its weights:
+# "trustmark:P@FOLDER" (P, Q or C). Nothing is fetched.
+watermark = "default"
 
 [trust]
 # Certificates whose signatures `verify` trusts (PEM). `init` creates a development root.
@@ -71,6 +74,7 @@ class Settings:
     max_clip_seconds: int = 10
     training_replicas: str = "refuse"
     approval: str = "in-doubt"
+    watermark: str = "default"
     trust_anchors: tuple[str, ...] = ("keys/trust.pem",)
     time_stamp_anchors: tuple[str, ...] = ()
     revocation_lists: tuple[str, ...] = ()
@@ -226,7 +230,7 @@ def open_project(root: Path) -> Project:
 _KNOWN: dict[str, dict[str, type | tuple[type, ...]]] = {
     "database": {"url": str},
     "ingest": {"encoder": str, "samples_per_second": int, "max_clip_seconds": int},
-    "generate": {"training_replicas": str, "approval": str},
+    "generate": {"training_replicas": str, "approval": str, "watermark": str},
     "trust": {"anchors": list, "time_stamp_anchors": list, "revocation_lists": list},
     "signing": SIGNING_TYPES,
 }

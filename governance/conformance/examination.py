@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from db.terminal import safe_text
-from governance.conformance.file_kinds import DATA_MEDIA_TYPE, HEAD_BYTES, embedding_media_type
 from governance.conformance.reading import read_crjson
 from governance.conformance.rubric import CONFORMANCE, INTEGRITY, ManifestSignals, RubricReport, read_signals
+from governance.credentials.file_kinds import DATA_MEDIA_TYPE, HEAD_BYTES, embedding_media_type
 from governance.errors import NoManifest
 from governance.trust.anchors import TrustAnchors
 from governance.verification.kinds import require_file, sidecar_of

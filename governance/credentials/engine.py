@@ -21,6 +21,7 @@ from db.errors import RefusedError
 from db.files import durable_file
 from governance.credentials.container_guard import check_container
 from governance.credentials.embedded_store import extract_store
+from governance.credentials.file_kinds import FILM_MEDIA_TYPES
 from governance.credentials.library import (
     STORE_MEDIA_TYPE,
     Ingredient,
@@ -48,8 +49,6 @@ __all__ = [
     "sign_embedded",
     "sign_sidecar",
 ]
-
-_GUARDED_MEDIA_TYPES = frozenset({"video/mp4", "video/quicktime"})
 
 
 def sign_sidecar(
@@ -253,7 +252,7 @@ def _size_of(path: Path) -> int:
 
 
 def _guard(path: Path, media_type: str) -> None:
-    if media_type in _GUARDED_MEDIA_TYPES:
+    if media_type in FILM_MEDIA_TYPES:
         check_container(path)
 
 

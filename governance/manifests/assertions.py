@@ -19,6 +19,7 @@ from governance.manifests.statements import (
     SourceStatement,
     WatermarkStatement,
 )
+from ingest.watermark.trustmark_payload import TRUSTMARK_PREFIX, id_of_value, value_of
 
 _NAME_SPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -105,9 +106,21 @@ def replication_screen(screen: ScreenStatement) -> dict[str, Any]:
 
 
 def soft_binding(watermark: WatermarkStatement) -> dict[str, Any]:
-    """C2PA 2.4, section 18.10; the empty scope is the whole clip."""
-    block = {"scope": {}, "value": watermark.mark_id}
+    """C2PA 2.4, section 18.10; the empty scope is the whole clip, the value is in the words of the algorithm."""
+    value = watermark.mark_id
+    if watermark.algorithm.startswith(TRUSTMARK_PREFIX):
+        value = value_of(int(watermark.mark_id, 16))
+    block = {"scope": {}, "value": value}
     return created_assertion(t.SOFT_BINDING_LABEL, {"alg": watermark.algorithm, "blocks": [block]})
+
+
+def mark_id_of(binding: Mapping[str, Any]) -> str | None:
+    """Return the id that a soft binding of ours names, 64 bits in hex; None if it is not written as we do."""
+    value = str(binding["blocks"][0]["value"])
+    if not str(binding["alg"]).startswith(TRUSTMARK_PREFIX):
+        return value
+    mark_id = id_of_value(value)
+    return None if mark_id is None else f"{mark_id:016x}"
 
 
 def external_reference(reference: SnapshotReference) -> dict[str, Any]:

@@ -9,7 +9,7 @@ what was signed then; that the file in hand was not altered since is shown by th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from governance.verification.verdict import Binding, Recovered
 from ingest.essence import essence_digest
 from ingest.picture_prints import picture_prints
 from ingest.watermark.keys import load_reading_keys
+from ingest.watermark.mark_reading import MarkReading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,8 @@ class Registry:
         """Return the credentials that the clip at `path` was given, `None` if it is nobody we know.
 
         Raises `MediaError` if the file cannot be read as video, `VerificationError` if the store on record is gone or
-        was changed, `ConfigError` if the project's watermark key is gone.
+        was changed, `ConfigError` if the project's watermark key is gone, or the weights of TrustMark where it marks
+        with that, `UndecidedError` if these cannot be loaded.
         """
         essence = essence_digest(path)
         with self.project.session() as session:
@@ -58,23 +60,32 @@ class Registry:
             return self._by_mark(session, path, prints) or self._by_fingerprint(session, prints)
 
     def _by_mark(self, session: Session, path: Path, prints: tuple[bytes, ...]) -> Recovered | None:
-        from ingest.watermark.reading import FALSE_POSITIVE_BOUND, impression_of, read_impression
-
-        impression = impression_of(path)
-        for key in load_reading_keys(self.project.keys):
-            mark_id = read_impression(impression, key).mark_id
-            found = None if mark_id is None else credentials.find_by_mark(session, f"{mark_id:016x}")
+        for reading in self._readings(path):
+            if reading.mark_id is None:
+                continue
+            found = credentials.find_by_mark(session, f"{reading.mark_id:016x}")
             if found is not None:
                 # Who averages marked clips can put their mark into other pictures: so say what the pictures show.
                 num_alike = _num_alike(prints, credentials.prints_of(session, found.id))
                 certainty = (
-                    f"its pictures carry the number {mark_id:016x}, which chance gives fewer than "
-                    f"{FALSE_POSITIVE_BOUND:.0e} of films; "
+                    f"its pictures carry the number {reading.mark_id:016x}, {_chance(reading)}; "
                     f"{num_alike} of {len(prints)} pictures are like the clip's own; "
                     "a mark can be copied from one film to another, so look at both"
                 )
                 return self._recovered(found, Binding.WATERMARK, certainty)
         return None
+
+    def _readings(self, path: Path) -> Iterator[MarkReading]:
+        """Yield what is read with each key of the project, then by TrustMark if the project marks with it."""
+        from ingest.watermark.binding import open_project_trustmark
+        from ingest.watermark.reading import impression_of, read_impression
+
+        impression = impression_of(path)
+        for key in load_reading_keys(self.project.keys):
+            yield read_impression(impression, key)
+        trustmark = open_project_trustmark(self.project)
+        if trustmark is not None:
+            yield trustmark.read_mark(path)
 
     def _by_fingerprint(self, session: Session, prints: tuple[bytes, ...]) -> Recovered | None:
         likeness = _nearest(session, prints)
@@ -108,6 +119,12 @@ class _Likeness:
     num_alike: int
     num_others: int
     """Further clips with enough pictures alike."""
+
+
+def _chance(reading: MarkReading) -> str:
+    if reading.false_positive_bound is None:
+        return "and nobody has shown how often chance gives one"
+    return f"which chance gives fewer than {reading.false_positive_bound:.0e} of films"
 
 
 def _num_alike(prints: tuple[bytes, ...], known: tuple[bytes, ...]) -> int:

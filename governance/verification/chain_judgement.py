@@ -23,6 +23,7 @@ from governance.signing.development_certificates import DEVELOPMENT_MARK
 from governance.verification.companions import Companions
 from governance.verification.kinds import Subject
 from governance.verification.origin import Edit, Origin, find_origin
+from governance.verification.redactions import read_redactions
 from governance.verification.verdict import RESEARCH_ONLY, Verdict, VerdictFailure, VerdictOutcome
 
 _SOURCE_TYPES = {"clip": CLIP_SOURCE_TYPE, "model": MODEL_SOURCE_TYPE, "snapshot": SNAPSHOT_SOURCE_TYPE}
@@ -50,13 +51,19 @@ def judge_chain(
         # 9: what is verified, and what was given beside it; for a clip they are the same.
         for pair in dict.fromkeys((_own_companions(subject, kind, given), given)):
             failures += pair.failures(chain)
+    redactions = read_redactions(store)
     return replace(
         believed,
         outcome=VerdictOutcome.FAIL if failures else VerdictOutcome.PASS,
         kind=kind,
         failures=(*believed.failures, *failures),
         chain=chain,
-        remarks=(*believed.remarks, *_remarks(chain, as_of)),
+        redactions=redactions,
+        remarks=(
+            *believed.remarks,
+            *(redaction.text for redaction in redactions),
+            *_remarks(chain, as_of),
+        ),
         not_checked=(*believed.not_checked, *_not_checked(believed, kind, given)),
     )
 

@@ -6,20 +6,18 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from governance.credentials.file_kinds import (
+    FILM_MEDIA_TYPES,
+    HEAD_BYTES,
+    VERIFIED_MEDIA_TYPES,
+    VERIFIED_TEXT,
+    embedding_media_type,
+)
 from governance.errors import NoManifest
-from governance.manifests.manifest import CLIP_MEDIA_TYPE, MODEL_MEDIA_TYPE, SNAPSHOT_MEDIA_TYPE
+from governance.manifests.manifest import MODEL_MEDIA_TYPE, SNAPSHOT_MEDIA_TYPE
 
 SIDECAR_SUFFIX = ".c2pa"
-_HEAD_BYTES = 16
 _DATA_MEDIA_TYPES = {".json": SNAPSHOT_MEDIA_TYPE, ".safetensors": MODEL_MEDIA_TYPE}
-_BMFF_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"uuid"})
-_STILL_IMAGE_BRANDS = frozenset({b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"})
-_SIGNATURES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG\r\n\x1a\n": "image/png",
-}
-_RIFF_FORMS = {b"WAVE": "audio/wav", b"AVI ": "video/avi", b"WEBP": "image/webp"}
-KINDS_TEXT = "MP4, MOV, M4V, M4A, AVI, JPEG, PNG, WebP, WAV"
 
 
 class UnreadableError(Exception):
@@ -42,6 +40,11 @@ class Subject:
     def is_data(self) -> bool:
         """Whether nothing can be embedded, so that only a sidecar speaks for it."""
         return self.media_type in _DATA_MEDIA_TYPES.values()
+
+    @property
+    def is_film(self) -> bool:
+        """Whether its boxes are to be looked through: what the hash leaves out could hold another film."""
+        return self.media_type in FILM_MEDIA_TYPES
 
 
 def require_file(path: Path) -> None:
@@ -66,14 +69,16 @@ def locate(path: Path) -> Subject:
         raise UnreadableError(f"{path}: is empty")
     sidecar = sidecar_of(path)
     has_sidecar = sidecar.is_file()
-    media_type = _embedding_media_type(head)
+    media_type = _verified_media_type(head)
     if media_type is not None:
         return Subject(path, media_type, sidecar if has_sidecar else None)
     if has_sidecar:
         return Subject(path, _DATA_MEDIA_TYPES.get(path.suffix, MODEL_MEDIA_TYPE), sidecar)
     if path.suffix in _DATA_MEDIA_TYPES:
         raise NoManifest(f"{path}: carries no Content Credentials: there is no {sidecar.name} beside it")
-    raise UnknownKindError(f"{path}: neither {KINDS_TEXT} nor a file with a sidecar {sidecar.name} beside it")
+    raise UnknownKindError(
+        f"{path}: neither {VERIFIED_TEXT} nor a file with a sidecar {sidecar.name} beside it"
+    )
 
 
 def can_carry(path: Path) -> bool:
@@ -85,18 +90,16 @@ def can_carry(path: Path) -> bool:
         return False
     if path.suffix == ".safetensors" or sidecar_of(path).is_file():
         return True
-    return _embedding_media_type(_head(path)) is not None
+    return _verified_media_type(_head(path)) is not None
 
 
 def _head(path: Path) -> bytes:
     require_file(path)
     with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)
+        return file.read(HEAD_BYTES)
 
 
-def _embedding_media_type(head: bytes) -> str | None:
-    if head[4:8] in _BMFF_BOXES and head[8:12] not in _STILL_IMAGE_BRANDS:
-        return CLIP_MEDIA_TYPE
-    if head.startswith(b"RIFF"):
-        return _RIFF_FORMS.get(head[8:12])
-    return next((media_type for start, media_type in _SIGNATURES.items() if head.startswith(start)), None)
+def _verified_media_type(head: bytes) -> str | None:
+    """Return the media type of a file whose own credentials we verify, `None` for any other file."""
+    media_type = embedding_media_type(head)
+    return media_type if media_type in VERIFIED_MEDIA_TYPES else None

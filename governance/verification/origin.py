@@ -6,7 +6,7 @@ from parent to parent; the store itself must have been found sound before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,15 +92,21 @@ def signer_of(manifest: Mapping[str, Any]) -> str:
     return safe_text(", ".join(names)) or "unnamed signer"
 
 
+def actions_of(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the actions that a manifest lists, in whatever version; what is none is passed over."""
+    for entry in manifest.get("assertions") or ():
+        data = entry["data"]
+        if not str(entry["label"]).startswith("c2pa.actions") or not isinstance(data, Mapping):
+            continue
+        listed = data.get("actions")
+        for action in listed if isinstance(listed, list) else ():
+            if isinstance(action, Mapping):
+                yield action
+
+
 def _read_edit(manifest: Mapping[str, Any], label: str) -> Edit:
     """Tell what a manifest says was done, without its taking up of the parent."""
-    actions = [
-        action
-        for entry in manifest.get("assertions") or ()
-        if str(entry["label"]).startswith("c2pa.actions") and isinstance(entry["data"], Mapping)
-        for action in entry["data"].get("actions") or ()
-        if isinstance(action, Mapping) and action.get("action") != _TAKING_UP
-    ]
+    actions = [action for action in actions_of(manifest) if action.get("action") != _TAKING_UP]
     times = [str(action["when"]) for action in actions if action.get("when")]
     return Edit(
         signer=signer_of(manifest),

@@ -10,6 +10,7 @@ from typing import Any
 
 from db.clock import rfc3339
 from governance.manifests.chain import ChainOfTitle
+from governance.verification.redactions import Redaction
 
 RESEARCH_ONLY = "research only: not for commercial release"
 
@@ -92,6 +93,8 @@ class Verdict:
     credentials: Credentials | None = None
     chain: ChainOfTitle | None = None
     """Present when the links hold together, also beside a failure that concerns something else."""
+    redactions: tuple[Redaction, ...] = ()
+    """Assertions that were taken out, by whoever signed after; told once the credentials hold."""
     recovered: Recovered | None = None
     """Where the credentials come from, if not from the file."""
     remarks: tuple[str, ...] = ()

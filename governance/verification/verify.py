@@ -33,7 +33,6 @@ from governance.credentials.container_guard import check_container, has_manifest
 from governance.credentials.engine import read_store
 from governance.credentials.store import ManifestStore
 from governance.errors import NoManifest, VerificationError
-from governance.manifests.manifest import CLIP_MEDIA_TYPE
 from governance.trust.anchors import TrustAnchors
 from governance.verification.chain_judgement import judge_chain
 from governance.verification.companions import Companions
@@ -68,7 +67,7 @@ def verify_file(
     companions = Companions(weights, snapshot_document)
     try:
         subject = locate(path)  # 1
-        if subject.media_type == CLIP_MEDIA_TYPE:
+        if subject.is_film:
             _check_container(subject)  # 2
         store = _read(subject, trust)  # 3
     except (UnreadableError, OSError) as exc:

@@ -12,23 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from db.errors import ConfigError
 from ingest.watermark.keys import WatermarkKey
+from ingest.watermark.mark_id import ID_BITS, check_mark_id
 from ingest.watermark.polar import NUM_CODED, decode, encode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ID_BITS = 64
 CHECK_BITS = 32
 NUM_PATHS = 16
 """Words tried at each decoding."""
-
-
-def check_mark_id(mark_id: int) -> None:
-    """Raise `ConfigError` unless `mark_id` fits 64 bits."""
-    if not 0 <= mark_id < 1 << ID_BITS:
-        raise ConfigError(f"the watermark id {mark_id} is not an unsigned number of {ID_BITS} bits")
 
 
 def codeword_of(mark_id: int, key: WatermarkKey) -> NDArray[np.float32]:

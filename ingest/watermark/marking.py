@@ -14,8 +14,8 @@ import numpy as np
 
 from db.errors import ConfigError
 from ingest.watermark.canvas import canvas_size, resampled
-from ingest.watermark.codeword import check_mark_id
 from ingest.watermark.keys import WatermarkKey
+from ingest.watermark.mark_id import check_mark_id
 from ingest.watermark.pattern import TILE, tile_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _marked(frames: Iterable[NDArray[np.uint8]], tile: NDArray[np.float32]) -> I
     shape: tuple[int, ...] | None = None
     change = np.zeros(0, np.int16)
     for frame in frames:
-        _check_frame(frame)
+        check_frame(frame)
         if shape is None:
             shape = frame.shape
             change = _change(tile, *frame.shape[:2])
@@ -55,7 +55,8 @@ def _marked(frames: Iterable[NDArray[np.uint8]], tile: NDArray[np.float32]) -> I
         yield np.asarray(np.clip(frame + grey, 0, 255), np.uint8)
 
 
-def _check_frame(frame: NDArray[np.uint8]) -> None:
+def check_frame(frame: NDArray[np.uint8]) -> None:
+    """Raise `ConfigError` unless `frame` is a picture, and large enough to mark."""
     is_picture = frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)
     if not is_picture or frame.dtype != np.uint8:
         raise ConfigError(

@@ -19,20 +19,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from db.errors import ConfigError
 from ingest.container import OpenVideo, opened_video
-from ingest.decoding import DecodedFrame, Decoder
+from ingest.decoding import DecodedFrame
 from ingest.frames import SamplingGrid
 from ingest.raster import Orientation, display_size, orientation_of
 from ingest.watermark.canvas import canvas_size, evened
 from ingest.watermark.codeword import CHECK_BITS, NUM_PATHS, codeword_of, decode_id
+from ingest.watermark.frames import check_seconds, first_frames
 from ingest.watermark.keys import WatermarkKey
+from ingest.watermark.mark_reading import MarkReading
 from ingest.watermark.pattern import carriers_of
 from ingest.watermark.search import LevelSpectrum, Place, searched_places, soft_bits, untouched_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
 _UNTOUCHED_ATTEMPTS = 2
@@ -41,34 +40,22 @@ _NUM_ATTEMPTS = _UNTOUCHED_ATTEMPTS + _SEARCHED_ATTEMPTS
 FALSE_POSITIVE_BOUND = _NUM_ATTEMPTS * NUM_PATHS / 2**CHECK_BITS
 """Chance, over the choice of the key, that a film without its mark is read as having one: 6e-8."""
 _FRAMES_PER_SECOND = 30
-_MOST_DECODED_PER_SECOND = 240
-"""A film with more frames than that is read less far, so that the time stays bounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkReading:
-    """What was read."""
+class PatternReading(MarkReading):
+    """What was read, and where the pattern was."""
 
-    mark_id: int | None
-    """None: no mark of this key was found, which does not prove that there is none."""
     score: float
     """The pilot's, in deviations of a film without a mark, at the place read; without a mark the best one met."""
     codeword_score: float | None
     """The same of the whole codeword, where an id was read: little below 13 can be decoded."""
-    false_positive_bound: float
     scale: float | None
     """How many times larger the pattern was found than it was put in, on canvases of one area."""
     rotation_degrees: float | None
     """Clockwise."""
     shift: tuple[float, float] | None
     """By which the pattern has moved, in cells of the canvas (x, y), each in [-64, 64): the tile repeats."""
-    seconds_read: float
-    num_frames: int
-
-    @property
-    def is_found(self) -> bool:
-        """Whether an id was read."""
-        return self.mark_id is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +67,7 @@ class Impression:
     num_frames: int
 
 
-def read_mark(path: Path, key: WatermarkKey, *, max_seconds: float = 30) -> MarkReading:
+def read_mark(path: Path, key: WatermarkKey, *, max_seconds: float = 30) -> PatternReading:
     """Look for a mark of `key` in the first `max_seconds` of the film at `path`.
 
     Raises `MediaError` if the file cannot be read or decoded so far (as `ingest.frames.scan_frames`, except that nobody
@@ -91,13 +78,9 @@ def read_mark(path: Path, key: WatermarkKey, *, max_seconds: float = 30) -> Mark
 
 def impression_of(path: Path, *, max_seconds: float = 30) -> Impression:
     """Decode the film once (steps 1 and 2). Raises as `read_mark`."""
-    if not 0 < max_seconds < float("inf"):
-        raise ConfigError(
-            f"cannot read {max_seconds} seconds of a film", hint="give a positive number of seconds"
-        )
+    check_seconds(max_seconds)
     with opened_video(path) as video:
-        gatherer = _Gatherer(video, max_seconds)
-        return gatherer.gathered(Decoder(video).frames())
+        return _Gatherer(video, max_seconds).gathered()
 
 
 class _Gatherer:
@@ -112,16 +95,12 @@ class _Gatherer:
         self._size: tuple[int, int] | None = None
         self._orientation = Orientation()
 
-    def gathered(self, frames: Iterable[DecodedFrame]) -> Impression:
+    def gathered(self) -> Impression:
         grid = SamplingGrid(self._video.time_base * _FRAMES_PER_SECOND)
-        most_decoded = max(1, round(self._max_seconds * _MOST_DECODED_PER_SECOND))
         total: NDArray[np.float32] | None = None
         num_frames, seconds = 0, 0.0
-        for index, frame in enumerate(frames):
-            since_first = float(grid.ticks_since_first(frame.pts) * self._video.time_base)
-            if since_first >= self._max_seconds or index >= most_decoded:
-                break
-            seconds = since_first + float(frame.duration_pts * self._video.time_base)
+        for frame, end_seconds in first_frames(self._video, self._max_seconds):
+            seconds = end_seconds
             if grid.takes(frame.pts):
                 layer = evened(self._canvas(frame), blur_side=5, deviation_side=7, floor=0.3)
                 total = layer if total is None else total + layer
@@ -150,7 +129,7 @@ class _Gatherer:
         return self._orientation.apply(np.asarray(grey.to_ndarray(), np.uint8)).astype(np.float32)
 
 
-def read_impression(impression: Impression, key: WatermarkKey) -> MarkReading:
+def read_impression(impression: Impression, key: WatermarkKey) -> PatternReading:
     """Look for a mark of `key` (steps 3 and 4)."""
     carriers = carriers_of(key)
     spectrum = impression.spectrum
@@ -170,8 +149,8 @@ def read_impression(impression: Impression, key: WatermarkKey) -> MarkReading:
     return _not_found(impression, best)
 
 
-def _found(impression: Impression, place: Place, mark_id: int, codeword_score: float) -> MarkReading:
-    return MarkReading(
+def _found(impression: Impression, place: Place, mark_id: int, codeword_score: float) -> PatternReading:
+    return PatternReading(
         mark_id=mark_id,
         score=place.score,
         codeword_score=codeword_score,
@@ -184,8 +163,8 @@ def _found(impression: Impression, place: Place, mark_id: int, codeword_score: f
     )
 
 
-def _not_found(impression: Impression, best: Place) -> MarkReading:
-    return MarkReading(
+def _not_found(impression: Impression, best: Place) -> PatternReading:
+    return PatternReading(
         mark_id=None,
         score=best.score,
         codeword_score=None,

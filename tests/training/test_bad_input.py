@@ -18,7 +18,7 @@ from governance.bootstrap import bootstrap
 from governance.commands import clear
 from governance.snapshots.commands import snapshot
 from tests.library import claim_rights, take_footage, write_film, write_footage
-from tests.training.test_licensed_chain import CONFIG, seal
+from tests.training.trained_library import CONFIG, seal
 from training import licensed_run
 from training.commands import train
 from training.generation.commands import generate

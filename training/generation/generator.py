@@ -23,8 +23,7 @@ from governance.snapshots.taint import require_promotable_ancestry
 from governance.trust.anchors import TrustAnchors
 from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
-from ingest.watermark.binding import SoftBinding, SpreadSpectrum
-from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
+from ingest.watermark.binding import SoftBinding, open_soft_binding
 from training.adapters.permission import is_releasable, require_releasable
 from training.copying.record import require_no_copying
 from training.licensed_run import SIDECAR_NAME, WEIGHTS_NAME, model_folder
@@ -111,7 +110,7 @@ def open_generator(
         trust=trust,
         identity=load_project_identity(project),
         screen=open_screener(project, snapshot),
-        binding=SpreadSpectrum(key=load_watermark_key(project.keys / WATERMARK_KEY_FILE)),
+        binding=open_soft_binding(project),
         is_promotable=snapshot.is_promotable
         and (base is None or is_releasable(project, snapshot.name, base)),
         people=people,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from db.errors import ConfigError
+from db.errors import AnsweredUndecided, ConfigError
 from db.terminal import json_option, project_option, say, say_field, say_json
+
+if TYPE_CHECKING:
+    from training.generation.holding import HeldClip
 
 _reason_option = click.option("--reason", required=True, help="Why, for the record.")
 
@@ -28,29 +31,52 @@ def outputs() -> None:
 def list_(*, as_json: bool, project_dir: Path) -> None:
     """List the clips that wait, with the reason and where to look at them.
 
+    A folder that cannot be read is named with what is wrong with it; the answer is then 3, and the others are listed.
+
     Example: cleartitle outputs list
     """
     from db.project import open_project
-    from training.generation.holding import list_held
+    from training.generation.holding import each_held
 
-    held = list_held(open_project(project_dir))
-    for clip in held:
-        if as_json:
-            facts = {
-                "name": clip.name,
-                "clip": str(clip.clip),
-                "model": clip.model_name,
-                "reason": clip.reason,
-            }
-            say_json(facts | {"held_at": clip.document["held_at"], "screen": clip.document["screen"]})
-            continue
-        say(clip.name)
-        say_field("  reason", clip.reason, width=10)
-        say_field("  look at", str(clip.clip), width=10)
-        for near in clip.document["screen"].get("nearest", ()):
-            say_field("  near", _told(near), width=10)
-    if not held and not as_json:
+    num_clips = num_damaged = 0
+    for name, found in each_held(open_project(project_dir)):
+        if isinstance(found, ConfigError):
+            num_damaged += 1
+            _say_damaged(name, found, as_json=as_json)
+        else:
+            num_clips += 1
+            _say_held(found, as_json=as_json)
+    if num_damaged:
+        raise AnsweredUndecided(f"{num_damaged} held clips cannot be read")
+    if not num_clips and not as_json:
         say("no clip is held")
+
+
+def _say_held(clip: HeldClip, *, as_json: bool) -> None:
+    if as_json:
+        facts = {
+            "name": clip.name,
+            "clip": str(clip.clip),
+            "model": clip.model_name,
+            "reason": clip.reason,
+        }
+        say_json(facts | {"held_at": clip.document["held_at"], "screen": clip.document["screen"]})
+        return
+    say(clip.name)
+    say_field("  reason", clip.reason, width=10)
+    say_field("  look at", str(clip.clip), width=10)
+    for near in clip.document["screen"].get("nearest", ()):
+        say_field("  near", _told(near), width=10)
+
+
+def _say_damaged(name: str, error: ConfigError, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"name": name, "error": str(error), "hint": error.hint})
+        return
+    say(name)
+    say_field("  damaged", str(error), width=10)
+    if error.hint:
+        say_field("  try", error.hint, width=10)
 
 
 @outputs.command()

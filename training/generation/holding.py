@@ -11,7 +11,7 @@ import base64
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ from training.screening.statement import screen_from_json, screen_statement
 
 CLIP_NAME, REQUEST_NAME, SOURCE_NAME = "clip.mp4", "request.json", "source.mp4"
 FORMAT = "cleartitle.held-clip/1"
+_START_AGAIN = "remove the folder, and generate again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def hold_clip(
         "model": statement.model_name,
         "request": request.as_json(),
         "clip_urn": statement.clip_urn,
-        "mark_id": None if drawn.watermark is None else drawn.watermark.mark_id,
+        "watermark": None if drawn.watermark is None else dataclasses.asdict(drawn.watermark),
         "thumbnail": base64.b64encode(drawn.thumbnail_jpeg).decode(),
         "reason": reason,
         "screen": screened.as_json(),
@@ -164,8 +165,24 @@ def held_folder(project: Project) -> Path:
 
 def list_held(project: Project) -> list[HeldClip]:
     """Return the clips that wait, by name. Raises `ConfigError` for one that cannot be read."""
-    folders = sorted(path.parent for path in held_folder(project).glob(f"*/{REQUEST_NAME}"))
-    return [_read(folder) for folder in folders]
+    return [_read(folder) for folder in _held_folders(project)]
+
+
+def each_held(project: Project) -> Iterator[tuple[str, HeldClip | ConfigError]]:
+    """Yield the name of each clip that waits, and the clip, or what is wrong with its folder."""
+    for folder in _held_folders(project):
+        try:
+            yield folder.name, _read(folder)
+        except ConfigError as exc:
+            yield folder.name, exc
+
+
+def _held_folders(project: Project) -> list[Path]:
+    """Return every folder there, also one that lacks what a held clip has; those in the making are hidden."""
+    parent = held_folder(project)
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def find_held(project: Project, name: str) -> HeldClip:
@@ -180,14 +197,16 @@ def _read(folder: Path) -> HeldClip:
     try:
         document = json.loads((folder / REQUEST_NAME).read_bytes())
         if document["format"] != FORMAT:
-            raise ConfigError(f"{folder}: not a held clip of the format {FORMAT}")
+            raise ConfigError(f"{folder}: not a held clip of the format {FORMAT}", hint=_START_AGAIN)
         held = HeldClip(name=folder.name, folder=folder, document=document)
         _read_all(held)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
         raise ConfigError(
             f"{folder / REQUEST_NAME}: cannot be read as a held clip: {type(exc).__name__}: {exc}",
-            hint="remove the folder, and generate again",
+            hint=_START_AGAIN,
         ) from exc
+    if not held.clip.is_file():
+        raise ConfigError(f"{held.clip}: missing", hint=_START_AGAIN)
     return held
 
 
@@ -195,7 +214,7 @@ def _read_all(held: HeldClip) -> None:
     """Read everything that a held clip says, so that what is missing or of another kind shows at once."""
     _ = held.reason, held.request, held.model_name, held.destination
     _ = _screen(held), compute_from_json(held.document["compute"])
-    _ = str(held.document["clip_urn"]), held.document["mark_id"], held.document["held_at"]
+    _ = str(held.document["clip_urn"]), _watermark(held), held.document["held_at"]
     base64.b64decode(held.document["thumbnail"], validate=True)
 
 
@@ -209,7 +228,7 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
         state_clip(generator, held.request),
         clip_urn=str(held.document["clip_urn"]),
         human_oversight=HumanOversight.HUMAN_VALIDATED,
-        watermark=_watermark(generator, held),
+        watermark=_watermark(held),
         screen=_screen(held),
         thumbnail_jpeg=base64.b64decode(held.document["thumbnail"]),
     )
@@ -313,9 +332,13 @@ def _close(project: Project, held: HeldClip, kind: str, reason: str) -> None:
     shutil.rmtree(held.folder)
 
 
-def _watermark(generator: Generator, held: HeldClip) -> WatermarkStatement | None:
-    mark_id = held.document["mark_id"]
-    return None if mark_id is None else WatermarkStatement(mark_id=mark_id, algorithm=generator.binding.alg)
+def _watermark(held: HeldClip) -> WatermarkStatement | None:
+    """Return the mark that is in the clip, whatever the project marks with now."""
+    if "watermark" not in held.document:  # held when there was one method only
+        mark_id = held.document["mark_id"]
+        return None if mark_id is None else WatermarkStatement(mark_id=mark_id)
+    stated = held.document["watermark"]
+    return None if stated is None else WatermarkStatement(**stated)
 
 
 def _screen(held: HeldClip) -> ScreenStatement:

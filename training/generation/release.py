@@ -21,6 +21,7 @@ from governance.credentials.embedded_store import extract_store
 from governance.credentials.engine import Ingredient, sign_embedded
 from governance.credentials.store import ManifestStore, assertion_data
 from governance.errors import VerificationError
+from governance.manifests.assertions import mark_id_of
 from governance.manifests.manifest import CLIP_MEDIA_TYPE, clip_manifest, clip_resources
 from governance.manifests.statements import ClipStatement
 from governance.manifests.terms import SCREEN_LABEL, SOFT_BINDING_LABEL
@@ -141,7 +142,7 @@ def credential_of(
         manifest_label=store.active_label,
         store_sha256=keep_store(project, extract_store(signed)),
         essence_sha256=essence_digest(signed),
-        mark_id=None if binding is None else str(binding["blocks"][0]["value"]),
+        mark_id=None if binding is None else mark_id_of(binding),
         screen=screen,
         prints=picture_prints(signed),
     )

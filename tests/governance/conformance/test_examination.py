@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from governance.conformance.examination import examine
-from governance.conformance.file_kinds import embedding_media_type
 from governance.conformance.reading import NO_ANCHORS, read_crjson
 from governance.errors import NoManifest, VerificationError
 from governance.trust.anchors import load_trust_anchors
@@ -112,22 +111,3 @@ def test_public_files_hold_what_the_published_formulas_say(shared_c2pa: Path, na
 def test_crjson_is_read_for_every_manifest(signed_chain: SignedChain) -> None:
     store = read_crjson(signed_chain.clip, NO_ANCHORS, media_type="video/mp4")
     assert len(store["manifests"]) == 3
-
-
-@pytest.mark.parametrize(
-    ("head", "media_type"),
-    [
-        (b"\x00\x00\x00\x18ftypisom", "video/mp4"),
-        (b"\x00\x00\x00\x18ftypqt  ", "video/quicktime"),
-        (b"\x00\x00\x00\x18ftypavif", "image/avif"),
-        (b"\x00\x00\x00\x08wide\x00\x00\x00\x00", "video/mp4"),
-        (b"RIFF\x00\x00\x00\x00WAVE", "audio/wav"),
-        (b"RIFF\x00\x00\x00\x00WEBP", "image/webp"),
-        (b"RIFF\x00\x00\x00\x00XXXX", None),
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"{\n", None),
-        (b"", None),
-    ],
-)
-def test_files_are_told_by_their_first_bytes(head: bytes, media_type: str | None) -> None:
-    assert embedding_media_type(head) == media_type

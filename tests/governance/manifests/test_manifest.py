@@ -15,6 +15,7 @@ import pytest
 from governance.conformance.reading import read_crjson
 from governance.conformance.rubric import CONFORMANCE, INTEGRITY, read_signals
 from governance.manifests import manifest as m
+from governance.manifests.assertions import mark_id_of, soft_binding
 from governance.manifests.statements import (
     ClipStatement,
     ComparedCollection,
@@ -239,6 +240,16 @@ def test_malformed_other_statements_are_refused() -> None:
 def test_shares_add_up() -> None:
     statement = snapshot_statement(snapshot_document())
     assert sum(share.num_clips for share in statement.licenses) == document_root(snapshot_document())[1]
+
+
+def test_a_mark_of_trustmark_is_written_as_its_owner_does() -> None:
+    ours = WatermarkStatement(mark_id="0123456789abcdef")
+    theirs = WatermarkStatement(mark_id="0123456789abcdef", algorithm="com.adobe.trustmark.P")
+    data = soft_binding(theirs)["data"]
+    assert data["alg"] == "com.adobe.trustmark.P"
+    assert data["blocks"] == [{"scope": {}, "value": f"2*{0x0123456789ABCDEF:064b}1110"}]
+    assert mark_id_of(data) == mark_id_of(soft_binding(ours)["data"]) == "0123456789abcdef"
+    assert mark_id_of(data | {"blocks": [{"scope": {}, "value": "1*01"}]}) is None
 
 
 def test_a_whole_clip_says_everything(signed_chain: SignedChain, artefacts: dict[str, Artefact]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,14 @@ from ingest.attacks.copies import Crop, Mirror, Reencode, Resize, write_copy
 from ingest.errors import MediaError
 from ingest.essence import essence_digest
 from ingest.picture_prints import picture_prints
+from ingest.watermark.binding import open_project_trustmark
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key, write_watermark_key
 from ingest.watermark.marking import mark_frames
+from ingest.watermark.trustmark import TrustMark, open_trustmark
 from tests.db.outputs_maker import add_model, add_output
 from tests.ingest.test_essence import remux
 from tests.ingest.watermark.marked import MARK_ID, encoded, scene_frames
+from tests.ingest.watermark.trustmark_files import NAMES, make_say, pin, write_trustmark_files
 from tests.library import write_footage
 from tests.media import moving_scene
 
@@ -103,6 +107,29 @@ def test_older_keys_are_read_with(project: Project, tmp_path: Path) -> None:
         older.replace(current)
     assert found is not None
     assert found.binding is Binding.WATERMARK
+
+
+def test_a_mark_of_trustmark_is_read_where_the_project_marks_with_it(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("trustmark", reason="the package trustmark is not installed")
+    film = encoded(tmp_path / "x.mp4", _other_scene())
+    pin(write_trustmark_files(tmp_path / "weights"), monkeypatch)
+    settings = dataclasses.replace(project.settings, watermark=f"trustmark:P@{tmp_path / 'weights'}")
+    marking = dataclasses.replace(project, settings=settings)
+    assert Registry(marking).recover(film) is None
+    trustmark = open_project_trustmark(marking)
+    assert isinstance(trustmark, TrustMark)
+    make_say(trustmark, MARK_ID)
+    found = Registry(marking).recover(film)
+    open_trustmark.cache_clear()
+    assert found is not None
+    assert (found.binding, found.clip_urn) == (Binding.WATERMARK, "urn:m")
+    assert "nobody has shown how often chance gives one; 0 of " in found.certainty
+    assert Registry(project).recover(film) is None
+    (tmp_path / "weights" / NAMES[2]).unlink()
+    with pytest.raises(ConfigError, match=r"decoder_P\.ckpt: missing"):
+        Registry(marking).recover(film)
 
 
 def test_a_mark_of_nobody_on_record_says_nothing(project: Project, tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from governance.credentials.engine import read_store, sign_edited
+from governance.credentials.jumbf import ASSERTION_STORE_LABEL
+from governance.credentials.store import ManifestStore
 from governance.manifests import manifest as m
 from governance.signing.editing import publish_signed, redact
 from governance.trust.anchors import TrustAnchors
 from governance.verification.origin import find_origin
+from governance.verification.redactions import read_redactions
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from tests.governance.mp4_surgery import flip
@@ -58,6 +61,49 @@ def test_what_our_own_publishing_and_redaction_write_is_told(
     assert verdict.chain is not None
     assert [edit.actions for edit in verdict.chain.edits] == [("c2pa.redacted",), ("c2pa.published",)]
     assert all(edit.keeps_content for edit in verdict.chain.edits)
+
+
+def test_what_was_redacted_is_told_by_name(signed_chain: SignedChain, editor: Signer, tmp_path: Path) -> None:
+    """A verdict used to say no more than that something had been redacted."""
+    once, twice = tmp_path / "once.mp4", tmp_path / "twice.mp4"
+    who = {"identity": editor.identity, "trust": editor.trust}
+    redact(signed_chain.clip, once, ["cawg.metadata"], reason="trade-secret", **who)  # type: ignore[arg-type]
+    ours = read_store(signed_chain.clip, editor.trust, media_type=m.CLIP_MEDIA_TYPE).active_label
+    verdict = verify_file(once, editor.trust)
+    (redaction,) = verdict.redactions
+    assert (redaction.assertion, redaction.manifest) == ("cawg.metadata", ours)
+    assert redaction.place is not None
+    assert redaction.place.endswith("depth 1")
+    assert redaction.reason == "c2pa.trade-secret.present"
+    assert f"redacted by {redaction.signer}: cawg.metadata, of the ingredient " in "".join(verdict.remarks)
+    publish_signed(once, twice, **who)  # type: ignore[arg-type]
+    (said,) = verify_file(twice, editor.trust).as_json()["redactions"]
+    assert (said["assertion"], said["manifest"], said["place"][-7:]) == ("cawg.metadata", ours, "depth 2")
+    assert verify_file(signed_chain.clip, editor.trust).redactions == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "assertion", "manifest", "told"),
+    [
+        (f"self#jumbf=/c2pa/urn:x/{ASSERTION_STORE_LABEL}/a.b", "a.b", "urn:x", "a.b, of manifest urn:x;"),
+        ("self#jumbf=a.b", "self#jumbf=a.b", None, "self#jumbf=a.b, of manifest unnamed;"),
+        ("\x1b[31m", "\\x1b[31m", None, "of manifest unnamed;"),
+    ],
+)
+def test_addresses_of_all_kinds_are_told(
+    address: str, assertion: str, manifest: str | None, told: str
+) -> None:
+    actions = {
+        "label": "c2pa.actions.v2",
+        "data": {"actions": [7, {"action": "c2pa.redacted", "parameters": None}]},
+    }
+    older = {"label": "c2pa.actions", "data": {"actions": 7}}
+    active = {"redactions": [address], "assertions": [{"label": "x", "data": None}, actions, older]}
+    store = ManifestStore("Trusted", "urn:active", {"urn:active": active}, {})
+    (redaction,) = read_redactions(store)
+    assert (redaction.assertion, redaction.manifest, redaction.place) == (assertion, manifest, None)
+    assert (redaction.signer, redaction.reason) == ("unnamed signer", None)
+    assert told in redaction.text
 
 
 def test_a_clip_that_was_published_again_leads_to_the_same_licences(

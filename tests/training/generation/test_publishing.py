@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +25,17 @@ from governance.registry.lookup import Registry
 from governance.signing.signers import load_project_trust
 from governance.verification.verdict import Binding, VerdictOutcome
 from governance.verification.verify import verify_file
-from ingest.watermark.binding import SpreadSpectrum
+from ingest.watermark.binding import SpreadSpectrum, open_project_trustmark
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
+from ingest.watermark.trustmark import TrustMark
 from tests.ingest.test_essence import remux
+from tests.ingest.watermark.trustmark_files import make_echo, pin, write_trustmark_files
 from tests.media import flip_byte
 from tests.training.screener import SayingScreen
 from training.errors import ReplicationRefused
 from training.generation import commands as generate_commands
 from training.generation import held_commands
+from training.generation.drawing import mark_of
 from training.generation.generator import Generator, open_generator
 from training.generation.holding import HeldClip, find_held, let_through, list_held, turn_down
 from training.generation.publish import PublishedClip, publish_clip
@@ -88,6 +93,46 @@ def test_the_mark_is_in_the_pictures_and_says_which_clip(project: Project) -> No
         mark_id = session.scalars(select(output_models.Credential)).one().mark_id
     reading = SpreadSpectrum(key=key).read_mark(clip.path)
     assert (None if reading.mark_id is None else f"{reading.mark_id:016x}") == mark_id
+
+
+@pytest.fixture
+def marking(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The project, marking with TrustMark, whose random weights say nothing."""
+    pytest.importorskip("trustmark", reason="the package trustmark is not installed")
+    from ingest.watermark.trustmark import open_trustmark
+
+    pin(write_trustmark_files(tmp_path / "weights"), monkeypatch)
+    settings = dataclasses.replace(project.settings, watermark=f"trustmark:P@{tmp_path / 'weights'}")
+    open_trustmark.cache_clear()
+    yield dataclasses.replace(project, settings=settings)
+    open_trustmark.cache_clear()
+
+
+def bound_by(path: Path, project: Project) -> str | None:
+    active = read_store(path, load_project_trust(project), media_type=CLIP_MEDIA_TYPE).active
+    data = assertion_data(active, SOFT_BINDING_LABEL)
+    return None if data is None else str(data["alg"])
+
+
+def test_a_mark_that_cannot_be_read_is_not_stated(marking: Project) -> None:
+    clip = publish(marking, ScreenOutcome.PASSED)
+    assert isinstance(clip, PublishedClip)
+    assert bound_by(clip.path, marking) is None
+
+
+def test_a_held_clip_keeps_the_mark_that_is_in_it(project: Project, marking: Project) -> None:
+    """The method used to be the one that the project had when a person let the clip through."""
+    trustmark = open_project_trustmark(marking)
+    assert isinstance(trustmark, TrustMark)
+    make_echo(trustmark)
+    held = publish(marking, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    path = let_through(project, opened(project, ScreenOutcome.HELD), find_held(project, held.name), "fine")
+    assert bound_by(path, project) == "com.adobe.trustmark.P"
+    assert examine(path, load_project_trust(project), ["conformance"]).reports[0].num_held == 31
+    with project.session() as session:
+        mark_id = session.scalars(select(output_models.Credential)).one().mark_id
+    assert mark_id == f"{mark_of(str(held.document['clip_urn'])):016x}"
 
 
 def test_a_stripped_clip_is_told_again(project: Project, tmp_path: Path) -> None:
@@ -268,6 +313,29 @@ def test_a_damaged_document_is_said_by_name(project: Project, key: str, value: o
     (held.folder / "request.json").write_text(json.dumps(damaged))
     with pytest.raises(ConfigError, match=r"request\.json: cannot be read as a held clip"):
         list_held(project)
+
+
+def test_a_damaged_folder_leaves_the_others_in_the_list(project: Project) -> None:
+    """One folder that could not be read used to hide all clips that wait."""
+    held = publish(project, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    for name in ("a-empty", "b-broken", "z-no-pictures"):
+        shutil.copytree(held.folder, held.folder.with_name(name))
+    (held.folder.with_name("a-empty") / "request.json").unlink()
+    (held.folder.with_name("b-broken") / "request.json").write_text("{")
+    (held.folder.with_name("z-no-pictures") / "clip.mp4").unlink()
+    listed = CliRunner().invoke(held_commands.outputs, ["list", "--json", "--project", str(project.root)])
+    assert isinstance(listed.exception, AnsweredUndecided)
+    empty, broken, whole, blind = (json.loads(line) for line in listed.stdout.splitlines())
+    assert (whole["name"], whole["reason"]) == (held.name, held.reason)
+    assert [said["name"] for said in (empty, broken, blind)] == ["a-empty", "b-broken", "z-no-pictures"]
+    assert "request.json: cannot be read as a held clip: FileNotFoundError" in empty["error"]
+    assert "request.json: cannot be read as a held clip: JSONDecodeError" in broken["error"]
+    assert blind["error"].endswith("clip.mp4: missing")
+    assert {said["hint"] for said in (empty, broken, blind)} == {"remove the folder, and generate again"}
+    told = CliRunner().invoke(held_commands.outputs, ["list", "--project", str(project.root)]).stdout
+    assert told.count("  damaged ") == told.count("  try ") == 3
+    assert told.count("  look at ") == 1
 
 
 def test_a_signed_clip_is_not_turned_down(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

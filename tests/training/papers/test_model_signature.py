@@ -18,7 +18,7 @@ from db.errors import AnsweredNo, AnsweredUndecided, ConfigError, UndecidedError
 from db.project import Project, open_project
 from tests.library import make_library
 from tests.media import flip_byte
-from tests.training.test_licensed_chain import seal, train
+from tests.training.trained_library import seal, train
 from training.errors import CheckpointError
 from training.licensed_run import model_folder
 from training.papers.model_signature import KEY_NAME, SIGNATURE_NAME

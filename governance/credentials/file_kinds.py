@@ -8,6 +8,15 @@ DATA_MEDIA_TYPE = "application/octet-stream"
 HEAD_BYTES = 16
 """How much of a file is needed to tell."""
 
+FILM_MEDIA_TYPES = frozenset({"video/mp4", "video/quicktime", "audio/mp4"})
+"""ISO base media with samples, whose boxes the container guard looks through."""
+
+VERIFIED_MEDIA_TYPES = FILM_MEDIA_TYPES | {"video/avi", "image/jpeg", "image/png", "image/webp", "audio/wav"}
+"""What verification answers for, as it stands; anything else needs a sidecar."""
+
+VERIFIED_TEXT = "MP4, MOV, M4V, M4A, AVI, JPEG, PNG, WebP, WAV"
+"""The same for people."""
+
 _BY_START = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
