@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db import models
+from db.decisions import newest_decisions
 from db.holdings import Holding
 from db.queries import asset_paths
 from db.rights_models import Filing, GrantScope, Title
@@ -288,22 +289,14 @@ def _ending(
     return ending
 
 
-def newest_decisions(policy_name: str) -> Select[int]:
-    """Select the ids of the current decisions under a policy."""
-    return (
-        select(func.max(models.Decision.id))
-        .where(models.Decision.policy_name == policy_name)
-        .group_by(models.Decision.clip_id)
-    )
-
-
 def kept_out_rulings(session: Session, policy_name: str) -> list[KeptOutRuling]:
     """Return the rulings that keep clips out under the current decisions of a policy, with what they weigh."""
     seconds = func.sum(models.Clip.end_seconds - models.Clip.start_seconds)
+    newest = newest_decisions(policy_name)
     sums = (
         select(models.Decision.ruling_id, func.count(models.Clip.id).label("clips"), seconds.label("seconds"))
+        .join(newest, newest.c.id == models.Decision.id)
         .join(models.Clip, models.Clip.id == models.Decision.clip_id)
-        .where(models.Decision.id.in_(newest_decisions(policy_name)))
         .group_by(models.Decision.ruling_id)
         .subquery()
     )
@@ -332,6 +325,7 @@ def kept_out_clips(
 
     Memory is bounded by the page.
     """
+    newest = newest_decisions(policy_name)
     query = (
         select(
             models.Clip.clip_id,
@@ -341,12 +335,11 @@ def kept_out_clips(
             models.Clip.end_seconds,
             models.Decision.ruling_id,
         )
+        .join(newest, newest.c.id == models.Decision.id)
         .join(models.Clip, models.Clip.id == models.Decision.clip_id)
         .join(models.Asset, models.Asset.id == models.Clip.asset_id)
         .join(models.Ruling, models.Ruling.id == models.Decision.ruling_id)
-        .where(
-            models.Decision.id.in_(newest_decisions(policy_name)), models.Ruling.outcome != Outcome.CLEARED
-        )
+        .where(models.Ruling.outcome != Outcome.CLEARED)
         .order_by(models.Clip.asset_id, models.Clip.start_pts)
         .limit(limit)
     )
@@ -401,12 +394,7 @@ def held_footage(session: Session, policy_name: str) -> list[Holding]:
     Summed by ruling and grant first, which are few; joining a list of the newest decisions to every clip instead has
     SQLite walk that list for each of them.
     """
-    newest = (
-        select(models.Decision.clip_id, func.max(models.Decision.id).label("id"))
-        .where(models.Decision.policy_name == policy_name)
-        .group_by(models.Decision.clip_id)
-        .subquery()
-    )
+    newest = newest_decisions(policy_name)
     members = (
         select(models.Membership.asset_id)
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)

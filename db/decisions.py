@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Text, cast, func, insert, select
+from sqlalchemy import ColumnElement, Select, Subquery, Text, cast, func, insert, select
 from sqlalchemy.orm import Session
 
 from db import models
@@ -15,16 +15,16 @@ from db.among import among
 from db.bulk import insert_rows
 from db.clock import utc_now
 from db.grant_rows import as_grant, grants_by_id
+from db.plain_rows import plain_rows
 from db.queries import as_clip
 from db.records import DecisionRecord, GrantRecord, RulingRecord
 
 _PAGE = 500
 
 
-class NewDecision(NamedTuple):
-    """A decision to be recorded; ids are those of the database."""
+class Basis(NamedTuple):
+    """What a decision rests on, which clips share; ids are those of the database."""
 
-    clip_id: int
     ruling_id: int
     grant_id: int | None
     expires_at: dt.datetime | None
@@ -50,23 +50,38 @@ def ensure_ruling(session: Session, columns: Mapping[str, Any]) -> int:
     return session.execute(row).scalar_one()
 
 
+def recorded_rulings(session: Session, policy_digest: str) -> dict[str, int]:
+    """Return the id of every ruling of a policy by the digest of its basis."""
+    query = select(models.Ruling.basis_digest, models.Ruling.id).where(
+        models.Ruling.policy_digest == policy_digest
+    )
+    return dict(tuple(row) for row in plain_rows(session, query))
+
+
 def ruling_by_id(session: Session, ruling_id: int) -> RulingRecord:
     """Return the ruling with this id, which must exist."""
     return _as_ruling(session.scalars(select(models.Ruling).where(models.Ruling.id == ruling_id)).one())
 
 
-def current_basis(session: Session, policy_name: str, clip_ids: Sequence[int]) -> dict[int, NewDecision]:
+def newest_decisions(policy_name: str, *where: ColumnElement[bool]) -> Subquery:
+    """Select (clip_id, id) of the newest decision of each clip under a policy, among those that meet conditions.
+
+    To be joined. As a list to look ids up in, PostgreSQL takes it for two hundred rows and walks it row by row.
+    """
+    return (
+        select(models.Decision.clip_id, func.max(models.Decision.id).label("id"))
+        .where(models.Decision.policy_name == policy_name, *where)
+        .group_by(models.Decision.clip_id)
+        .subquery("newest_decision")
+    )
+
+
+def current_basis(session: Session, policy_name: str, clip_ids: Sequence[int]) -> dict[int, Basis]:
     """Return what the current decision of each clip under `policy_name` rests on, by clip id."""
     if not clip_ids:
         return {}
-    newest = (
-        select(func.max(models.Decision.id))
-        .where(
-            models.Decision.policy_name == policy_name,
-            models.Decision.clip_id.between(min(clip_ids), max(clip_ids)),
-        )
-        .group_by(models.Decision.clip_id)
-    )
+    is_on_page = models.Decision.clip_id.between(min(clip_ids), max(clip_ids))
+    newest = newest_decisions(policy_name, is_on_page)
     columns = (
         models.Decision.clip_id,
         models.Decision.ruling_id,
@@ -76,9 +91,13 @@ def current_basis(session: Session, policy_name: str, clip_ids: Sequence[int]) -
         models.Decision.review_id,
         models.Decision.evidence_digest,
     )
-    rows = session.execute(select(*columns).where(models.Decision.id.in_(newest)))
+    # The condition on both sides of the join: the same range of the index is read for each.
+    query = select(*columns).join(newest, newest.c.id == models.Decision.id).where(is_on_page)
     # JSON is read only where there is some: a library has millions of decisions.
-    return {row[0]: NewDecision(*row[:4], _ids(row[4]), row[5], row[6]) for row in rows}
+    return {
+        clip_id: Basis(ruling_id, grant_id, expires_at, _ids(upper), review_id, digest)
+        for clip_id, ruling_id, grant_id, expires_at, upper, review_id, digest in plain_rows(session, query)
+    }
 
 
 def _ids(text: str) -> tuple[int, ...]:
@@ -86,14 +105,14 @@ def _ids(text: str) -> tuple[int, ...]:
 
 
 def add_decisions(
-    session: Session, policy_name: str, decisions: Sequence[NewDecision], *, as_of: dt.datetime
+    session: Session, policy_name: str, decisions: Iterable[tuple[int, Basis]], *, as_of: dt.datetime
 ) -> None:
-    """Append decisions; the caller passes only those that differ from the current ones."""
+    """Append decisions (clip id, basis); the caller passes only those that differ from the current ones."""
     insert_rows(
         session,
         models.Decision,
-        ("clip_id", "ruling_id", "grant_id", "expires_at", "upper_grant_ids", "review_id", "evidence_digest"),
-        decisions,
+        ("clip_id", *Basis._fields),
+        [(clip_id, *basis) for clip_id, basis in decisions],
         same={"policy_name": policy_name, "as_of": as_of, "recorded_at": utc_now()},
     )
 
@@ -146,22 +165,12 @@ def _joined() -> Select[models.Decision, models.Clip, str, models.Ruling, models
 def _decision_query(
     policy_name: str, asset_ids: Sequence[int]
 ) -> Select[models.Decision, models.Clip, str, models.Ruling, models.Grant]:
-    newest = (
-        select(func.max(models.Decision.id))
-        .join(models.Clip, models.Clip.id == models.Decision.clip_id)
-        .where(models.Decision.policy_name == policy_name, among(models.Clip.asset_id, asset_ids))
-        .group_by(models.Decision.clip_id)
-    )
+    clips = select(models.Clip.id).where(among(models.Clip.asset_id, asset_ids))
+    newest = newest_decisions(policy_name, models.Decision.clip_id.in_(clips))
     return (
-        _joined().where(models.Decision.id.in_(newest)).order_by(models.Clip.asset_id, models.Clip.start_pts)
-    )
-
-
-def _newest(policy_name: str, clip_ids: Sequence[int]) -> Select[int]:
-    return (
-        select(func.max(models.Decision.id))
-        .where(models.Decision.policy_name == policy_name, models.Decision.clip_id.in_(clip_ids))
-        .group_by(models.Decision.clip_id)
+        _joined()
+        .join(newest, newest.c.id == models.Decision.id)
+        .order_by(models.Clip.asset_id, models.Clip.start_pts)
     )
 
 

@@ -19,7 +19,8 @@ from sqlalchemy import ColumnElement, Text, cast, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db import models
-from db.audits import in_library, is_newest_claim, is_newest_scope, newest_decisions, with_descendants
+from db.audits import in_library, is_newest_claim, is_newest_scope, with_descendants
+from db.decisions import newest_decisions
 from db.newest import newest_rows
 from db.rights_models import Appearance, Filing, GrantScope, Release, Review
 from db.vocabularies import Outcome, Verdict
@@ -102,6 +103,7 @@ def ended_releases(session: Session, *, now: dt.datetime) -> Iterator[tuple[str,
 def _reliance(session: Session, policy_name: str, by: dt.datetime) -> _Reliance:
     """Sum the cleared clips by what they rest on. A decision ends no later than anything that it rests on."""
     upper = cast(models.Decision.upper_grant_ids, Text)
+    newest = newest_decisions(policy_name)
     query = (
         select(
             models.Decision.grant_id,
@@ -110,13 +112,10 @@ def _reliance(session: Session, policy_name: str, by: dt.datetime) -> _Reliance:
             func.count(models.Clip.id),
             func.sum(models.Clip.end_seconds - models.Clip.start_seconds),
         )
+        .join(newest, newest.c.id == models.Decision.id)
         .join(models.Clip, models.Clip.id == models.Decision.clip_id)
         .join(models.Ruling, models.Ruling.id == models.Decision.ruling_id)
-        .where(
-            models.Decision.id.in_(newest_decisions(policy_name)),
-            models.Decision.expires_at <= by,
-            models.Ruling.outcome == Outcome.CLEARED,
-        )
+        .where(models.Decision.expires_at <= by, models.Ruling.outcome == Outcome.CLEARED)
         .group_by(models.Decision.grant_id, upper, models.Decision.review_id)
     )
     reliance = _Reliance()

@@ -15,6 +15,7 @@ from db.among import among
 from db.artefacts import own_outputs
 from db.grant_rows import grants_by_id
 from db.matches import matches_of, reference_matches_of, reference_sets_of
+from db.plain_rows import plain_rows
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
 from db.rights import statements_on
 from db.rights_records import NO_STATEMENTS
@@ -22,7 +23,7 @@ from db.signals import read_assets
 from db.sounds import sound_detectors
 from db.vocabularies import CollectionKind
 
-_PAGE = 1000
+_PAGE = 2000
 
 _ASSET_NAMES = tuple(AssetRecord.__dataclass_fields__)
 _ASSET_COLUMNS = tuple(getattr(models.Asset, name) for name in _ASSET_NAMES)
@@ -160,7 +161,7 @@ def asset_paths(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[s
         .where(among(models.AssetPath.asset_id, asset_ids))
         .order_by(models.AssetPath.id.desc())
     )
-    return _grouped(session.execute(query))
+    return _grouped(plain_rows(session, query))
 
 
 def claims_in_force(
@@ -182,7 +183,7 @@ def claims_in_force(
         .order_by(newest.c.claim_id.desc())
     )
     claimed: dict[int, dict[int, None]] = defaultdict(dict)
-    for asset_id, grant_id in session.execute(query):
+    for asset_id, grant_id in plain_rows(session, query):
         claimed[asset_id][grant_id] = None
     grants = grants_by_id(session, {grant_id for found in claimed.values() for grant_id in found})
     return {asset_id: tuple(grants[grant_id] for grant_id in found) for asset_id, found in claimed.items()}
@@ -215,7 +216,9 @@ def library_pages(
         )
         if known_on is not None:
             query = query.where(models.Membership.recorded_at <= known_on)
-        assets = [AssetRecord(**dict(zip(_ASSET_NAMES, row, strict=True))) for row in session.execute(query)]
+        assets = [
+            AssetRecord(**dict(zip(_ASSET_NAMES, row, strict=True))) for row in plain_rows(session, query)
+        ]
         if not assets:
             return
         yield evidence_on(session, assets, encoder_digest, detector_digest, known_on=known_on)
@@ -324,10 +327,8 @@ def _clips_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[Cli
         .where(among(models.Clip.asset_id, asset_ids))
         .order_by(models.Clip.asset_id, models.Clip.start_pts)
     )
-    # Columns, since a library has millions of clips: mapped objects cost ten times as much.
     groups: dict[int, list[ClipRecord]] = defaultdict(list)
-    for row in session.execute(query):
-        clip = ClipRecord._make(row)
+    for clip in map(ClipRecord._make, plain_rows(session, query)):
         groups[clip.asset_id].append(clip)
     return {asset_id: tuple(clips) for asset_id, clips in groups.items()}
 
@@ -338,7 +339,7 @@ def _textured_rows(session: Session, asset_ids: Sequence[int], encoder_digest: s
         .join(models.Encoder, models.Encoder.id == models.Embedding.encoder_id)
         .where(among(models.Embedding.asset_id, asset_ids), models.Encoder.digest == encoder_digest)
     )
-    return dict(session.execute(query).all())
+    return dict(tuple(row) for row in plain_rows(session, query))
 
 
 def _grouped(pairs: Iterable[tuple[int, T]]) -> dict[int, tuple[T, ...]]:

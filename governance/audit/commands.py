@@ -244,11 +244,12 @@ def _report(
 
 
 def _write_reports(paths: Sequence[Path], report: AuditReport) -> None:
-    from governance.reports.files import write_audit_report
+    from governance.reports.files import placing, write_audit_report
 
     for path in paths:
+        placed = placing(path)
         write_audit_report(path, report)
-        note(f"report written to {path}")
+        note(placed)
 
 
 def _say_audit(policy: str | None, holdings: Sequence[Holding], findings: Iterator[Finding]) -> None:

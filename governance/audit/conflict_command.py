@@ -61,9 +61,10 @@ def conflicts(*, show_all: bool, report: Path | None, as_json: bool, project_dir
 def _write_conflicts(
     project: Project, session: Session, comparison: Comparison, found: Sequence[Conflict], path: Path
 ) -> None:
-    from governance.reports.files import write_conflict_report
+    from governance.reports.files import placing, write_conflict_report
     from governance.reports.thumbnails import thumbnails_of
 
+    placed = placing(path)
     write_conflict_report(
         path,
         found,
@@ -71,7 +72,7 @@ def _write_conflicts(
         made=utc_now().strftime("%-d %B %Y, %H:%M UTC"),
         thumbnail=thumbnails_of(project, session, comparison).read,
     )
-    note(f"report written to {path}")
+    note(placed)
 
 
 def _print_conflicts(found: Sequence[Conflict], limit: int | None) -> None:

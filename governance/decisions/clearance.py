@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from db import decisions, holdings, queries
 from db.clock import earliest
 from db.collector import collector_at_rest
-from db.decisions import NewDecision
+from db.decisions import Basis
 from db.events import record_event
 from db.files import path_of
 from db.project import Project
@@ -78,6 +78,8 @@ def clear_library(
     """Decide every clip of the library under `policy` as of a time, in one transaction."""
     report = ClearanceReport()
     with project.session() as session:
+        # Taken first: what others record during the pass is no part of what it decided on.
+        state = pass_state(session, policy, comparison, as_of)
         for page in decided_pages(session, policy, comparison, as_of=as_of):
             changed = _changed(session, policy.name, page)
             decisions.add_decisions(session, policy.name, changed, as_of=as_of)
@@ -85,7 +87,6 @@ def clear_library(
             _count(report, page)
             on_progress(len(page))
         if report.num_changed or not is_as_it_was(session, policy, comparison, as_of):
-            state = pass_state(session, policy, comparison, as_of)
             record_event(session, "library.decided", policy.name, state | {"num_changed": report.num_changed})
     return report
 
@@ -121,11 +122,11 @@ def num_stale_clips(project: Project, policy: Policy, comparison: Comparison, *,
 
 
 class Decided(NamedTuple):
-    """A clip, the ruling on it and the decision to be recorded."""
+    """A clip, the ruling on it and what the decision to be recorded rests on."""
 
     clip: ClipRecord
     ruling: Ruling
-    decision: NewDecision
+    basis: Basis
 
 
 def decide_clip(
@@ -155,8 +156,7 @@ class Decider:
         self._facts = facts
         self._rulings = rulings
         self._verdicts = verdicts
-        self._chosen: dict[int, tuple[tuple[Alternative, ...], tuple[Alternative, Ruling]]] = {}
-        self._held: dict[int, tuple[Alternative, str]] = {}
+        self._shared: dict[int, tuple[tuple[Alternative, ...], _Choice]] = {}
 
     def decide(self, page: Sequence[AssetEvidence]) -> list[Decided]:
         """Decide every clip of some assets."""
@@ -164,46 +164,68 @@ class Decider:
         return [self._decide(clip, evidence) for evidence in page for clip in evidence.clips]
 
     def _decide(self, clip: ClipRecord, evidence: AssetEvidence) -> Decided:
-        chosen, ruling = self._choose(self._facts.of(clip, evidence))
-        grants = chosen.ground.grants
-        held_on = self._held_on(ruling, chosen, clip, evidence) if ruling.outcome is Outcome.HOLD else ""
-        reviewed = self._verdicts.apply(ruling, held_on, chosen.facts, clip, evidence, self._rulings)
-        is_cleared = reviewed.ruling.outcome is Outcome.CLEARED
-        decision = NewDecision(
-            clip.id,
-            reviewed.ruling.id,
-            grants[0].id if grants else None,
-            earliest(chosen.ground.expires_at, reviewed.expires_at) if is_cleared else None,
-            tuple(grant.id for grant in grants[1:]) if len(grants) > 1 else (),
-            reviewed.review_id,
-            held_on,
+        choice = self._choose(self._facts.of(clip, evidence), clip, evidence)
+        if not self._verdicts.are_any:
+            return Decided(clip, choice.ruling, choice.basis)
+        reviewed = self._verdicts.apply(
+            choice.ruling,
+            choice.basis.evidence_digest,
+            choice.alternative.facts,
+            clip,
+            evidence,
+            self._rulings,
         )
-        return Decided(clip, reviewed.ruling, decision)
+        basis = choice.basis._replace(
+            ruling_id=reviewed.ruling.id,
+            expires_at=_expiry(choice.alternative, reviewed.ruling, reviewed.expires_at),
+            review_id=reviewed.review_id,
+        )
+        return Decided(clip, reviewed.ruling, basis)
 
-    def _held_on(self, ruling: Ruling, chosen: Alternative, clip: ClipRecord, evidence: AssetEvidence) -> str:
-        """Return the digest of what a clip is held on; clips that share their facts share it too."""
-        if not chosen.is_shared:
-            return evidence_digest(ruling.basis_digest, chosen.ground.grants, clip, evidence)
-        known = self._held.get(id(chosen))
-        if known is None or known[0] is not chosen:
-            if len(self._held) >= MAX_SHARED:
-                self._held.clear()
-            digest = evidence_digest(ruling.basis_digest, chosen.ground.grants, clip, evidence)
-            known = self._held[id(chosen)] = chosen, digest
-        return known[1]
-
-    def _choose(self, alternatives: tuple[Alternative, ...]) -> tuple[Alternative, Ruling]:
+    def _choose(
+        self, alternatives: tuple[Alternative, ...], clip: ClipRecord, evidence: AssetEvidence
+    ) -> _Choice:
         """Return the best alternative. Those that clips share are met a million times and ruled on once."""
-        known = self._chosen.get(id(alternatives))
+        known = self._shared.get(id(alternatives))
+        # Shared alternatives stay in memory, and an id that is used again belongs to another tuple.
         if known is not None and known[0] is alternatives:
             return known[1]
         ruled = [(alternative, self._rulings.rule(alternative.facts)) for alternative in alternatives]
-        chosen = min(ruled, key=_preference)
+        choice = _choice(*min(ruled, key=_preference), clip, evidence)
         if alternatives[0].is_shared:
-            if len(self._chosen) >= MAX_SHARED:
-                self._chosen.clear()
-            self._chosen[id(alternatives)] = alternatives, chosen
-        return chosen
+            if len(self._shared) >= MAX_SHARED:
+                self._shared.clear()
+            self._shared[id(alternatives)] = alternatives, choice
+        return choice
+
+
+class _Choice(NamedTuple):
+    """The alternative that counts, before any verdict; what clips that share their facts share too."""
+
+    alternative: Alternative
+    ruling: Ruling
+    basis: Basis
+
+
+def _choice(alternative: Alternative, ruling: Ruling, clip: ClipRecord, evidence: AssetEvidence) -> _Choice:
+    grants = alternative.ground.grants
+    is_held = ruling.outcome is Outcome.HOLD
+    basis = Basis(
+        ruling_id=ruling.id,
+        grant_id=grants[0].id if grants else None,
+        expires_at=_expiry(alternative, ruling, None),
+        upper_grant_ids=tuple(grant.id for grant in grants[1:]),
+        evidence_digest=evidence_digest(ruling.basis_digest, grants, clip, evidence) if is_held else "",
+    )
+    return _Choice(alternative, ruling, basis)
+
+
+def _expiry(
+    alternative: Alternative, ruling: Ruling, verdicts_end_at: dt.datetime | None
+) -> dt.datetime | None:
+    """Return when what a cleared clip rests on ends first."""
+    is_cleared = ruling.outcome is Outcome.CLEARED
+    return earliest(alternative.ground.expires_at, verdicts_end_at) if is_cleared else None
 
 
 _BEST_FIRST = (Outcome.CLEARED, Outcome.HOLD, Outcome.EXCLUDED)
@@ -235,7 +257,8 @@ def decided_pages(
         comparison, purpose=policy.purpose, use=policy.use, as_of=as_of, wanted=policy.fact_names
     )
     verdicts = Verdicts(session, policy, as_of, known_on=known_on)
-    decider = Decider(facts, Rulings(session, policy), verdicts)
+    rulings = Rulings(session, policy, decisions.recorded_rulings(session, policy.digest))
+    decider = Decider(facts, rulings, verdicts)
     with collector_at_rest():
         for page in queries.library_pages(
             session, comparison.encoder, comparison.detector, known_on=known_on
@@ -243,9 +266,9 @@ def decided_pages(
             yield decider.decide(page)
 
 
-def _changed(session: Session, policy_name: str, page: list[Decided]) -> list[NewDecision]:
+def _changed(session: Session, policy_name: str, page: list[Decided]) -> list[tuple[int, Basis]]:
     current = decisions.current_basis(session, policy_name, [item.clip.id for item in page])
-    return [item.decision for item in page if current.get(item.clip.id) != item.decision]
+    return [(clip.id, basis) for clip, _, basis in page if current.get(clip.id) != basis]
 
 
 def _count(report: ClearanceReport, page: list[Decided]) -> None:

@@ -26,7 +26,5 @@ def stale_by_asset(
         return
     for page in decided_pages(session, policy, comparison, as_of=as_of):
         current = decisions.current_basis(session, policy.name, [item.clip.id for item in page])
-        stale = Counter(
-            item.clip.asset_id for item in page if item.decision != current.get(item.clip.id, item.decision)
-        )
+        stale = Counter(clip.asset_id for clip, _, basis in page if basis != current.get(clip.id, basis))
         yield from sorted(stale.items())

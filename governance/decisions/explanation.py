@@ -138,7 +138,7 @@ def explain_anew(
     """Explain what `policy` would say of a clip at `as_of` on what was on record at `known_on`; roll back after."""
     decided, evidence = decide_clip(session, policy, comparison, clip, as_of=as_of, known_on=known_on)
     grants = {grant.id: grant for grant in all_grants(evidence)}
-    new = decided.decision
+    new = decided.basis
     decision = DecisionRecord(
         clip=clip,
         asset_sha256=evidence.asset.sha256,

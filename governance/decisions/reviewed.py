@@ -64,8 +64,8 @@ class Verdicts:
         self._policy = policy
         self._as_of = as_of
         self._known_on = known_on
-        # Most libraries have none, and then nothing is asked for page after page.
-        self._is_there_any = any(newest_reviews(session, name, limit=1) for name in _names(policy))
+        self.are_any = any(newest_reviews(session, name, limit=1) for name in _names(policy))
+        """Whether there is one. Most libraries have none, and then nothing is asked for page after page."""
         self._reviews: Mapping[str, tuple[ReviewRecord, ...]] = {}
         self._of_parts: Sequence[Mapping[str, tuple[ReviewRecord, ...]]] = ()
         """Of the parts of a combined policy: what is excluded under one of them is excluded."""
@@ -73,7 +73,7 @@ class Verdicts:
 
     def read(self, page: Sequence[AssetEvidence]) -> None:
         """Read the verdicts on a page of assets, which `apply` then knows."""
-        if not self._is_there_any:
+        if not self.are_any:
             return
         scopes = {scope for item in page for clip in item.clips for scope in review_scopes(clip, item)}
         self._reviews, *self._of_parts = (

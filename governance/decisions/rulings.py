@@ -10,6 +10,7 @@ import functools
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -43,10 +44,16 @@ class Ruling:
 
 
 class Rulings:
-    """Rulings of one policy met in one pass over the library."""
+    """Rulings of one policy met in one pass over the library.
 
-    def __init__(self, session: Session, policy: Policy) -> None:
+    `on_record`: ids of rulings by the digest of their basis, which need not be asked for one by one.
+    """
+
+    def __init__(
+        self, session: Session, policy: Policy, on_record: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._session = session
+        self._on_record = on_record
         self._policy = policy
         self._values = operator.attrgetter(*sorted(policy.fact_names))
         self._known: dict[Any, Ruling] = {}
@@ -67,6 +74,9 @@ class Rulings:
         reasons = [reason.as_dict() for reason in decision.reasons]
         rules = [reason["rule"] for reason in reasons]
         basis = digest_of({"facts": lasting_facts(facts), "outcome": decision.outcome.value, "rules": rules})
+        known = self._on_record.get(basis)
+        if known is not None:
+            return Ruling(known, basis, decision)
         ruling_id = decisions.ensure_ruling(
             self._session,
             {

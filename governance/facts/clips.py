@@ -306,9 +306,10 @@ class FactsOfClips:
         self._purpose = purpose
         self._use = use
         self._as_of = as_of
-        # The asset of the last clip: clips come asset by asset, and share its shape.
+        # The asset of the last clip: clips come asset by asset, share its shape, and most often all their facts.
         self._evidence: AssetEvidence | None = None
         self._evidence_shape: _Shape = (False, False, False, False, ())
+        self._of_asset: dict[tuple[bool, float], tuple[Alternative, ...]] = {}
         self._is_duration_wanted = "media.duration_seconds" in wanted
         self._grounds: dict[_Shape, tuple[tuple[Ground, ...], int]] = {}
         self._shared: dict[tuple[_Shape, bool, float], tuple[Alternative, ...]] = {}
@@ -321,6 +322,16 @@ class FactsOfClips:
             return self._alternatives(clip, evidence, tenths, is_shared=False)
         if evidence is not self._evidence:
             self._evidence, self._evidence_shape = evidence, _shape(evidence)
+            self._of_asset = {}
+        own = is_compared(clip, evidence, self._comparison), tenths
+        found = self._of_asset.get(own)
+        if found is None:
+            found = self._of_asset[own] = self._shared_alternatives(clip, evidence, tenths)
+        return found
+
+    def _shared_alternatives(
+        self, clip: ClipRecord, evidence: AssetEvidence, tenths: float
+    ) -> tuple[Alternative, ...]:
         key = self._evidence_shape, is_compared(clip, evidence, self._comparison), tenths
         found = self._shared.get(key)
         if found is None:

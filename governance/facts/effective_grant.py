@@ -18,12 +18,9 @@ from db.contracts import Contract
 from db.records import AssetEvidence, ClipRecord, GrantRecord
 from db.rights_records import RightsStatements, ScopedGrant
 from db.vocabularies import PostTermination, Purpose, Tri, Use
+from governance.facts.areas import common_area
 from governance.facts.license_terms import terms_of_expression
 
-NOWHERE = "NOWHERE"
-"""The territory of grants that hold in no common place."""
-
-WORLD = "WORLD"
 MAX_ALTERNATIVES = 64
 """Combinations of grants that are looked at; beyond that the grants are taken to contradict each other."""
 
@@ -269,7 +266,9 @@ def narrowed_terms(reliance: Reliance, all_countries: frozenset[str]) -> Narrowe
         uses_stated=permitted is not None or bool(prohibited),
         purposes=tuple(sorted(purposes or set())),
         purposes_stated=purposes is not None,
-        territories=_territories(grants, all_countries),
+        territories=common_area(
+            [(grant.territories, grant.contract.territories_out) for grant in grants], all_countries
+        ),
         valid_from=_latest([grant.valid_from for grant in grants]),
         valid_to=reliance.valid_to,
         model_limited=any(contract.model_scope for contract in contracts),
@@ -314,28 +313,6 @@ def _extreme(
         else:
             answers.append(stated if value is Tri.UNKNOWN else strictest(value, stated, key=order))
     return strictest(answers, key=order)
-
-
-def _territories(grants: Sequence[GrantRecord], all_countries: frozenset[str]) -> tuple[str, ...]:
-    """Return where all of them hold; empty if none of them says anything."""
-    stated = []
-    for grant in grants:
-        out = set(grant.contract.territories_out)
-        if not grant.territories and not out:
-            continue
-        if not out and WORLD in grant.territories:
-            stated.append({WORLD})
-            continue
-        within = (
-            all_countries if WORLD in grant.territories or not grant.territories else set(grant.territories)
-        )
-        stated.append(set(within) - out)
-    limited = [places for places in stated if places != {WORLD}]
-    if not stated:
-        return ()
-    if not limited:
-        return (WORLD,)
-    return tuple(sorted(set.intersection(*limited))) or (NOWHERE,)
 
 
 def _latest(times: Sequence[dt.datetime | None]) -> dt.datetime | None:

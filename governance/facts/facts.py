@@ -68,7 +68,7 @@ class GrantFacts:
     uses_stated: bool = False
     """The row states permitted uses. False: it says nothing, which is neither permission nor prohibition."""
     territories: tuple[str, ...] = ()
-    """ISO 3166-1 alpha-2 codes or WORLD; empty if the row states none."""
+    """ISO 3166 codes of countries and of parts of countries, or WORLD; empty if the row states none."""
     in_force: Tri = Tri.UNKNOWN
     """The grant is in force at the time of the decision."""
     days_left: int = 0

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db import queries
+from db.collector import collector_at_rest
 from db.records import AssetEvidence, ClipRecord
 from db.vocabularies import Outcome
 from governance.facts.clips import Alternative, FactsOfClips
@@ -101,9 +102,9 @@ class PolicyDiff:
         self.outcomes.setdefault(outcomes, Tally()).add(seconds)
         is_cleared = outcomes[0] is Outcome.CLEARED, outcomes[1] is Outcome.CLEARED
         if is_cleared[0]:
-            self._cleared_before[before.holder(evidence)] += 1
+            self._cleared_before[before.holder] += 1
         if is_cleared[1]:
-            self._cleared_after[after.holder(evidence)] += 1
+            self._cleared_after[after.holder] += 1
         if is_cleared == (False, True):
             _count(self.gained, clip, evidence, clearing=after, against=before)
         elif is_cleared == (True, False):
@@ -118,11 +119,8 @@ class Judged:
     decision: PolicyDecision
     position: tuple[int, int] = (1, 1)
     """Which of how many alternatives it is, from 1."""
-
-    def holder(self, evidence: AssetEvidence) -> str:
-        """Return who gives the grant that is relied on, or who claims the file; empty if nobody does."""
-        grants = self.alternative.ground.grants or evidence.claims
-        return " / ".join(sorted({grant.rights_holder for grant in grants}))
+    holder: str = ""
+    """Who gives the grant that is relied on, or who claims the file; empty if nobody does."""
 
 
 class Judge:
@@ -147,7 +145,12 @@ class Judge:
         if known is not None and known[0] is alternatives:
             return known[1]
         judged = [
-            Judged(alternative, self._decide(alternative), (number, len(alternatives)))
+            Judged(
+                alternative,
+                self._decide(alternative),
+                (number, len(alternatives)),
+                _holder(alternative, evidence),
+            )
             for number, alternative in enumerate(alternatives, start=1)
         ]
         best = min(judged, key=lambda item: _BEST_FIRST.index(item.decision.outcome))
@@ -171,6 +174,11 @@ class Judge:
         known[key] = value
 
 
+def _holder(alternative: Alternative, evidence: AssetEvidence) -> str:
+    grants = alternative.ground.grants or evidence.claims
+    return " / ".join(sorted({grant.rights_holder for grant in grants}))
+
+
 def diff_policies(
     clips: Iterable[tuple[ClipRecord, AssetEvidence]], before: Judge, after: Judge
 ) -> PolicyDiff:
@@ -185,10 +193,12 @@ def library_clips(
     session: Session, comparison: Comparison, *, on_progress: Callable[[int], None]
 ) -> Iterator[tuple[ClipRecord, AssetEvidence]]:
     """Yield every clip of the library with the evidence on its file, a page of files at a time."""
-    for page in queries.library_pages(session, comparison.encoder, comparison.detector):
-        for evidence in page:
-            yield from ((clip, evidence) for clip in evidence.clips)
-        on_progress(sum(len(evidence.clips) for evidence in page))
+    with collector_at_rest():
+        for page in queries.library_pages(session, comparison.encoder, comparison.detector):
+            for evidence in page:
+                for clip in evidence.clips:
+                    yield clip, evidence
+            on_progress(sum(len(evidence.clips) for evidence in page))
 
 
 def _count(
@@ -196,7 +206,7 @@ def _count(
 ) -> None:
     seconds = clip.duration_seconds
     codes = tuple(dict.fromkeys(reason.code for reason in against.decision.reasons))
-    holder = clearing.holder(evidence)
+    holder = clearing.holder
     change.total.add(seconds)
     change.by_holder.setdefault(holder, Tally()).add(seconds)
     for code in codes:

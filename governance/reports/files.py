@@ -33,6 +33,11 @@ def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
         )
 
 
+def placing(path: Path) -> str:
+    """Return the sentence that tells where a report went; ask before it is written, since it may replace another."""
+    return f"report written to {path}" + (", in place of the file that was there" if path.exists() else "")
+
+
 def write_audit_report(path: Path, report: AuditReport) -> None:
     """Write an audit report. Raises `ConfigError` for another suffix, or for more than a sheet holds."""
     check_suffix(path, AUDIT_SUFFIXES)

@@ -43,7 +43,12 @@ def _share_a_place(some: Sequence[str], others: Sequence[str]) -> bool:
     """An unstated territory may be any."""
     if not some or not others or WORLD in some or WORLD in others:
         return True
-    return not {*some}.isdisjoint(others)
+    return any(_is_within(one, other) or _is_within(other, one) for one in some for other in others)
+
+
+def _is_within(place: str, other: str) -> bool:
+    """A part of a country is within it."""
+    return place == other or place.startswith(f"{other}-")
 
 
 _Times = tuple[dt.datetime | None, dt.datetime | None]

@@ -6,6 +6,7 @@ Content Credentials are read where they are validated, above this package, and c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -41,11 +42,14 @@ def read_file_signals(path: Path) -> list[Signal]:
 
 
 def sidecars_of(path: Path) -> list[Path]:
-    """Return the sidecars of the film at `path` that exist: `NAME.ext.xmp`, then `NAME.xmp`."""
-    names = (f"{path.name}{_SIDECAR}", f"{path.name}{_SIDECAR.upper()}")
-    stems = (f"{path.stem}{_SIDECAR}", f"{path.stem}{_SIDECAR.upper()}")
+    """Return the sidecars of the film at `path` that exist: `NAME.ext.xmp`, then `NAME.xmp`, `.xmp` in any case."""
+    endings = ["".join(letters) for letters in itertools.product(*({c, c.upper()} for c in _SIDECAR))]
+    names = [
+        f"{start}{ending}" for start in (path.name, path.stem) for ending in sorted(endings, reverse=True)
+    ]
     found: list[Path] = []
-    for name in dict.fromkeys((*names, *stems)):
+    # Each spelling is asked for, since listing a folder for every film in it grows with the square of the folder.
+    for name in dict.fromkeys(names):
         candidate = path.with_name(name)
         # Where case does not count in names, two of them are one file.
         if candidate.is_file() and not any(candidate.samefile(other) for other in found):

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db import evidence, models
 from db.clock import utc_now
-from db.decisions import NewDecision, add_decisions, ensure_ruling
+from db.decisions import Basis, add_decisions, ensure_ruling
 from db.events import list_events
 from db.review_queue import (
     QueueFilter,
@@ -77,7 +77,7 @@ def decide_all(session: Session, asset_id: int, ruling_id: int, grant_id: int | 
     """Give every clip of an asset this ruling; return their ids."""
     clips = clips_of(session, asset_id)
     held_on = digest(f"held on {ruling_id}")
-    decisions = [NewDecision(clip.id, ruling_id, grant_id, None, evidence_digest=held_on) for clip in clips]
+    decisions = [(clip.id, Basis(ruling_id, grant_id, None, evidence_digest=held_on)) for clip in clips]
     add_decisions(session, POLICY, decisions, as_of=TIME)
     session.flush()
     return [clip.clip_id for clip in clips]

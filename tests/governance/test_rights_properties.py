@@ -76,7 +76,7 @@ def grants(draw: st.DrawFn) -> GrantRecord:
     contract = Contract(
         prohibited_uses=tuple(draw(uses)) if draw(st.booleans()) else (),
         purposes=tuple(draw(st.lists(st.sampled_from(list(Purpose)), unique=True, max_size=2))),
-        territories_out=draw(st.sampled_from([(), ("CN",)])),
+        territories_out=draw(st.sampled_from([(), ("CN",), ("US-CA",)])),
         commercial_use=draw(TRI),
         derivatives=draw(TRI),
         share_alike=draw(TRI),
@@ -86,7 +86,7 @@ def grants(draw: st.DrawFn) -> GrantRecord:
         draw(st.sampled_from(["Holder", "Holder", "Holder", "Other", ""])),
         license_expression=draw(st.sampled_from(["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-4.0", "LicenseRef-X"])),
         permitted_uses=tuple(use.value for use in draw(uses)),
-        territories=draw(st.sampled_from([(), ("WORLD",), ("DE", "US")])),
+        territories=draw(st.sampled_from([(), ("WORLD",), ("DE", "US"), ("US-CA",)])),
         valid_from=moment(draw(DAYS)),
         valid_to=moment(draw(DAYS)),
         evidence_sha256=draw(st.sampled_from([None, "e" * 64])),

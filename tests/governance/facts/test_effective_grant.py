@@ -11,7 +11,8 @@ from db.contracts import Contract, Span
 from db.records import GrantRecord
 from db.rights_records import ScopedGrant
 from db.vocabularies import OutputConstraint, PostTermination, Purpose, Tri, Use
-from governance.facts.effective_grant import NOWHERE, ClipGrants, NarrowedTerms, clip_grants, narrowed_terms
+from governance.facts.areas import NOWHERE
+from governance.facts.effective_grant import ClipGrants, NarrowedTerms, clip_grants, narrowed_terms
 from ingest.territories import ISO_3166_1_ALPHA_2
 from tests.governance.evidence_maker import NOW, clip, evidence, grant
 from tests.governance.rights_maker import contract_grant, rights, scoped
@@ -136,6 +137,40 @@ def test_levels_with_nothing_in_common_permit_nothing_and_say_so() -> None:
             {"territories": ("WORLD",), "contract": Contract(territories_out=("FR",))},
             ("DE",),
         ),
+        ({"territories": ("US",)}, {"territories": ("US-CA", "US-NY")}, ("US-CA", "US-NY")),
+        ({"territories": ("US-CA",)}, {"territories": ("WORLD",)}, ("US-CA",)),
+        ({"territories": ("US-CA",)}, {"territories": ("US-NY", "DE")}, (NOWHERE,)),
+        ({"territories": ("US-CA", "US")}, {"territories": ("US",)}, ("US",)),
+        (
+            {"territories": ("DE", "US"), "contract": Contract(territories_out=("US-NY", "US-CA"))},
+            {"territories": ("WORLD",)},
+            ("DE", "US except US-CA, US-NY"),
+        ),
+        (
+            {"territories": ("US-CA", "US-NY"), "contract": Contract(territories_out=("US-CA",))},
+            {"territories": ("US",), "contract": Contract(territories_out=("US-TX",))},
+            ("US-NY",),
+        ),
+        (
+            {"territories": ("US-CA",), "contract": Contract(territories_out=("US",))},
+            {"territories": ("WORLD",)},
+            (NOWHERE,),
+        ),
+        (
+            {"territories": ("US",), "contract": Contract(territories_out=("US-CA",))},
+            {"territories": ("US",), "contract": Contract(territories_out=("US-NY",))},
+            ("US except US-CA, US-NY",),
+        ),
+        (
+            {"territories": ("US",), "contract": Contract(territories_out=("US-CA",))},
+            {"territories": ("US-CA", "US-NY")},
+            ("US-NY",),
+        ),
+        (
+            {"territories": ("US",), "contract": Contract(territories_out=("US-CA", "US"))},
+            {"territories": ("US",)},
+            (NOWHERE,),
+        ),
     ],
 )
 def test_a_grant_holds_where_all_levels_hold(
@@ -148,6 +183,13 @@ def test_the_world_without_one_country_is_not_the_world() -> None:
     terms = narrowed(contract_grant(1, contract=Contract(territories_out=("CN",))))
     assert "WORLD" not in terms.territories
     assert len(terms.territories) == len(ISO_3166_1_ALPHA_2) - 1
+
+
+def test_the_world_without_a_part_of_a_country_is_neither_the_world_nor_that_country() -> None:
+    terms = narrowed(contract_grant(1, contract=Contract(territories_out=("US-CA",))))
+    assert not {"WORLD", "US"} & set(terms.territories)
+    assert "US except US-CA" in terms.territories
+    assert len(terms.territories) == len(ISO_3166_1_ALPHA_2)
 
 
 def test_the_shortest_common_term_and_the_harshest_end_hold() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db import artefacts, evidence, models
 from db.canonical import canonical_json
-from db.decisions import NewDecision, add_decisions, ensure_ruling
+from db.decisions import Basis, add_decisions, ensure_ruling
 from db.expiry import EndingRight, RightKind, ended_releases, ending_rights
 from db.project import Project
 from db.rights_models import Appearance, Filing, Release, Review, Title
@@ -82,18 +82,14 @@ def decide(
     }
     ruling_id = ensure_ruling(session, ruling)
     clips = session.scalars(select(models.Clip.id).where(models.Clip.asset_id == asset_id)).all()
-    decisions = [
-        NewDecision(
-            clip_id=clip,
-            ruling_id=ruling_id,
-            grant_id=grant_id,
-            expires_at=expires_at,
-            upper_grant_ids=upper,
-            review_id=review_id,
-        )
-        for clip in clips
-    ]
-    add_decisions(session, POLICY, decisions, as_of=NOW)
+    basis = Basis(
+        ruling_id=ruling_id,
+        grant_id=grant_id,
+        expires_at=expires_at,
+        upper_grant_ids=upper,
+        review_id=review_id,
+    )
+    add_decisions(session, POLICY, [(clip, basis) for clip in clips], as_of=NOW)
     session.flush()
 
 

@@ -206,6 +206,22 @@ def test_other_formats_are_refused(library: Project, arguments: tuple[str, ...])
     assert isinstance(answer.exception, ConfigError)
 
 
+@pytest.mark.parametrize("arguments", [("--report",), ("conflicts", "--report")])
+def test_a_report_that_replaces_another_file_says_so(
+    library: Project, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "audit.json"
+    told = []
+    for _ in range(2):
+        answer = CliRunner().invoke(audit, [*arguments, str(path), "--project", str(library.root)])
+        assert isinstance(answer.exception, AnsweredNo), answer.output
+        told.append(" ".join(answer.stderr.split()))
+    assert f"report written to {path}" in told[0]
+    assert "in place of" not in told[0]
+    assert "in place of the file that was there" in told[1]
+    assert json.loads(path.read_text())
+
+
 def test_a_report_that_fails_leaves_the_old_one(
     library: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

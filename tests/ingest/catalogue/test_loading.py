@@ -435,6 +435,17 @@ def test_contradicting_grants_go_in_with_a_warning(project: Project, sheets: She
     assert report.warnings[0].detail.startswith("G-3 prohibits cawg.ai_generative_training, G-1 permits it")
 
 
+def test_what_is_forbidden_in_a_part_of_a_country_contradicts_what_is_permitted_in_it(
+    project: Project, sheets: Sheets, tmp_path: Path
+) -> None:
+    sheets["grants"][0]["territories"] = "US"
+    ban = {"ref": "G-3", "agreement": "A-1", "title": "T-sea", "prohibited_uses": "train-ai"}
+    sheets["grants"] += [ban | {"territories": "US-CA"}, ban | {"ref": "G-4", "territories": "CA"}]
+    report, rejected = load(project, write_folder(tmp_path / "cat", sheets))
+    assert rejected == []
+    assert [warning.detail.split()[0] for warning in report.warnings] == ["G-3"]
+
+
 @pytest.mark.parametrize("change", [{"valid_to": "2025-12-31"}, {"title": "T-sea-trailer"}])
 def test_grants_that_never_meet_do_not_contradict(
     project: Project, sheets: Sheets, tmp_path: Path, change: dict[str, str]

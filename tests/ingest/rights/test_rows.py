@@ -50,6 +50,15 @@ def test_cells_are_normalised(tmp_path: Path) -> None:
     assert row.attribution == "By A\nand B"
 
 
+def test_parts_of_countries_are_territories(tmp_path: Path) -> None:
+    assert accepted(tmp_path, territories="us-ca; JP-13, GB-sct").territories == ("GB-SCT", "JP-13", "US-CA")
+
+
+def test_a_part_with_a_country_code_of_its_own_says_which(tmp_path: Path) -> None:
+    """Puerto Rico could have been taken out as US-PR and left in as PR."""
+    assert rejected(tmp_path, territories="US-PR").hint == "write PR"
+
+
 def test_an_empty_cell_states_nothing(tmp_path: Path) -> None:
     row = accepted(tmp_path, rights_holder="")
     assert (row.permitted_uses, row.territories, row.valid_from, row.valid_to) == ((), (), None, None)
@@ -121,6 +130,13 @@ def test_an_end_that_is_not_after_the_start_is_rejected(tmp_path: Path, valid_to
         ({"territories": "EU"}, "rights.unknown_territory"),
         ({"territories": "US; Mars"}, "rights.unknown_territory"),
         ({"territories": "WORLD; US"}, "rights.unknown_territory"),
+        ({"territories": "XQ-CA"}, "rights.unknown_territory"),
+        ({"territories": "US-"}, "rights.unknown_territory"),
+        ({"territories": "US-CALI"}, "rights.unknown_territory"),
+        ({"territories": "US-C A"}, "rights.unknown_territory"),
+        ({"territories": "US_CA"}, "rights.unknown_territory"),
+        ({"territories": "US-PR"}, "rights.unknown_territory"),
+        ({"territories": "WORLD; US-CA"}, "rights.unknown_territory"),
         ({"territories": ","}, "rights.unknown_territory"),
         ({"evidence": "contract.pdf"}, "rights.evidence_missing"),
         ({"evidence": "."}, "rights.evidence_missing"),

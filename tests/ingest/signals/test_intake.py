@@ -194,6 +194,14 @@ def test_a_sidecar_in_capitals_counts_once(film: Path) -> None:
     assert _together(film) is SignalValue.DENY
 
 
+@pytest.mark.parametrize("name", ["clip.Xmp", "clip.mp4.xMP", "clip.mp4.XmP"])
+def test_a_sidecar_counts_however_its_ending_is_written(film: Path, name: str) -> None:
+    """`clip.Xmp` was not looked for, and its reservation not seen."""
+    film.with_name(name).write_bytes(_PROHIBITED)
+    assert [path.name for path in sidecars_of(film)] == [name]
+    assert _together(film) is SignalValue.DENY
+
+
 def test_a_sidecar_of_another_film_does_not_count(film: Path) -> None:
     film.with_name("clip2.xmp").write_bytes(_PROHIBITED)
     assert read_file_signals(film) == []
