@@ -41,6 +41,8 @@ max_clip_seconds = 10
 training_replicas = "refuse"
 # Which clips a person approves before they are signed: those that are in doubt ("in-doubt"), or all ("always").
 approval = "in-doubt"
+# Who may approve: "anybody", or "another" person than the one who generated the clip (four eyes, as at the desk).
+approved_by = "anybody"
 # How clips are marked: "default" is our own watermark, under keys/watermark.key. TrustMark, where you have its weights:
 # "trustmark:P@FOLDER" (P, Q or C). Nothing is fetched.
 watermark = "default"
@@ -74,6 +76,7 @@ class Settings:
     max_clip_seconds: int = 10
     training_replicas: str = "refuse"
     approval: str = "in-doubt"
+    approved_by: str = "anybody"
     watermark: str = "default"
     trust_anchors: tuple[str, ...] = ("keys/trust.pem",)
     time_stamp_anchors: tuple[str, ...] = ()
@@ -90,6 +93,8 @@ class Settings:
             raise ConfigError(f"training_replicas is {self.training_replicas!r}, expected 'refuse' or 'hold'")
         if self.approval not in {"in-doubt", "always"}:
             raise ConfigError(f"approval is {self.approval!r}, expected 'in-doubt' or 'always'")
+        if self.approved_by not in {"anybody", "another"}:
+            raise ConfigError(f"approved_by is {self.approved_by!r}, expected 'anybody' or 'another'")
 
 
 @dataclass(frozen=True)
@@ -230,7 +235,7 @@ def open_project(root: Path) -> Project:
 _KNOWN: dict[str, dict[str, type | tuple[type, ...]]] = {
     "database": {"url": str},
     "ingest": {"encoder": str, "samples_per_second": int, "max_clip_seconds": int},
-    "generate": {"training_replicas": str, "approval": str, "watermark": str},
+    "generate": {"training_replicas": str, "approval": str, "approved_by": str, "watermark": str},
     "trust": {"anchors": list, "time_stamp_anchors": list, "revocation_lists": list},
     "signing": SIGNING_TYPES,
 }

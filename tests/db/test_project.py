@@ -77,6 +77,8 @@ DATABASE = '[database]\nurl = "sqlite:///x.db"\n'
         (DATABASE + "[ingest]\nencoder = 3\n", "encoder must be of type str"),
         (DATABASE + "[ingest]\nsamples_per_second = true\n", "samples_per_second must be of type int"),
         (DATABASE + "[generate]\napproval = 'never'\n", "expected 'in-doubt' or 'always'"),
+        (DATABASE + "[generate]\napproved_by = 'me'\n", "expected 'anybody' or 'another'"),
+        (DATABASE + "[generate]\nwatermark = 1\n", "watermark must be of type str"),
         (DATABASE + "[generate]\ntraining_replicas = 'pass'\n", "expected 'refuse' or 'hold'"),
         (DATABASE + "[ingest]\nsamples_per_second = 0\n", "samples_per_second is 0, expected 1 to 30"),
         (DATABASE + "[ingest]\nmax_clip_seconds = 601\n", "max_clip_seconds is 601, expected 1 to 600"),

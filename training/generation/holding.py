@@ -37,6 +37,7 @@ from governance.signing.signers import load_project_trust
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from ingest.digests import file_digest
+from training.generation.approver import require_another_person
 from training.generation.drawing import DrawnClip
 from training.generation.generator import Generator
 from training.generation.permission import permission_for
@@ -223,6 +224,7 @@ def let_through(project: Project, generator: Generator, held: HeldClip, reason: 
 
     Raises as `training.generation.publish.publish_clip` does; the clip then stays held.
     """
+    require_another_person(project, held.name, digest_of(dict(held.document)))
     permission_for(generator, held.request.prompt)
     statement = dataclasses.replace(
         state_clip(generator, held.request),

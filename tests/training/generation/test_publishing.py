@@ -213,6 +213,39 @@ def test_a_project_may_have_every_clip_approved(project: Project) -> None:
     assert disclosure["contentProfile"]["humanOversightLevel"] == "human_validated"
 
 
+def test_under_four_eyes_another_person_lets_a_clip_through(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataclasses.replace(project.settings, approved_by="another")
+    strict = dataclasses.replace(project, settings=settings)
+    generator = opened(strict, ScreenOutcome.HELD)
+    monkeypatch.setenv("CLEARTITLE_ACTOR", "Maria Maker")
+    held = publish(strict, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    for name in ("Maria Maker", " maria  MAKER"):
+        monkeypatch.setenv("CLEARTITLE_ACTOR", name)
+        with pytest.raises(
+            RefusedError, match="had it drawn, and this project has clips approved by another"
+        ):
+            let_through(strict, generator, find_held(strict, held.name), "fine")
+    assert not list(project.outputs.iterdir())
+    monkeypatch.setenv("CLEARTITLE_ACTOR", "Jo Judge")
+    let_through(strict, generator, find_held(strict, held.name), "looked at it")
+    with strict.session() as session:
+        (event,) = list_events(session, kind="clip.let_through")
+    assert event.actor == "Jo Judge"
+
+
+def test_under_four_eyes_a_clip_that_nobody_drew_is_not_let_through(project: Project) -> None:
+    settings = dataclasses.replace(project.settings, approved_by="another")
+    strict = dataclasses.replace(project, settings=settings)
+    held = publish(strict, ScreenOutcome.HELD)
+    assert isinstance(held, HeldClip)
+    (held.folder / "request.json").write_text(json.dumps(dict(held.document) | {"reason": "none"}))
+    with pytest.raises(RefusedError, match="nobody is on record"):
+        let_through(strict, opened(strict, ScreenOutcome.HELD), find_held(strict, held.name), "fine")
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "request.json"])
 def test_what_was_changed_while_it_was_held_is_not_signed(project: Project, name: str) -> None:
     held = publish(project, ScreenOutcome.HELD)
