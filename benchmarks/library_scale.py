@@ -37,6 +37,7 @@ from db.clock import utc_now
 from db.project import Project, open_project
 from db.vocabularies import CollectionKind, MatchKind, MatchTier, Tri
 from governance.bootstrap import bootstrap
+from ingest.signals.protocols import protocol_list
 
 STEPS = ("clear", "clear again", "audit", "diff")
 _BLOCK = 5_000
@@ -145,7 +146,12 @@ def _asset_rows(
     yield (
         rights_models.SignalReading,
         [
-            {"asset_id": n, "protocols_version": "synthetic", "num_signals": 0, "recorded_at": _EPOCH}
+            {
+                "asset_id": n,
+                "protocols_version": protocol_list().version,
+                "num_signals": 0,
+                "recorded_at": _EPOCH,
+            }
             for n in ids
         ],
     )

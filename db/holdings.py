@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.known import was_known
 from db.vocabularies import CollectionKind, Outcome
 
 
@@ -58,25 +60,35 @@ def rejected_rows(session: Session) -> Iterator[Rejection]:
         yield Rejection(subject=f"{row.table_path}, row {row.row_number}", code=row.code, detail=row.reason)
 
 
-def rejected_reference_files(session: Session) -> list[str]:
-    """Return the paths of files that were offered for a reference set and are no asset to this day."""
+def rejected_reference_files(session: Session, *, known_on: dt.datetime | None = None) -> list[str]:
+    """Return the paths of files that were offered for a reference set and are no asset to this day, or to that one."""
+    taken_in = (models.AssetPath.path == models.RejectedFile.path) & was_known(models.AssetPath, known_on)
     query = (
         select(models.RejectedFile.path)
         .join(models.Collection, models.Collection.id == models.RejectedFile.collection_id)
-        .outerjoin(models.AssetPath, models.AssetPath.path == models.RejectedFile.path)
-        .where(models.Collection.kind == CollectionKind.REFERENCE, models.AssetPath.id.is_(None))
+        .outerjoin(models.AssetPath, taken_in)
+        .where(
+            models.Collection.kind == CollectionKind.REFERENCE,
+            models.AssetPath.id.is_(None),
+            was_known(models.RejectedFile, known_on),
+        )
         .order_by(models.RejectedFile.path)
         .distinct()
     )
     return list(session.scalars(query))
 
 
-def empty_reference_sets(session: Session) -> list[str]:
+def empty_reference_sets(session: Session, *, known_on: dt.datetime | None = None) -> list[str]:
     """Return the names of the reference sets that hold nothing, because none of their footage could be read."""
+    holds = (models.Membership.collection_id == models.Collection.id) & was_known(models.Membership, known_on)
     query = (
         select(models.Collection.name)
-        .outerjoin(models.Membership, models.Membership.collection_id == models.Collection.id)
-        .where(models.Collection.kind == CollectionKind.REFERENCE, models.Membership.id.is_(None))
+        .outerjoin(models.Membership, holds)
+        .where(
+            models.Collection.kind == CollectionKind.REFERENCE,
+            models.Membership.id.is_(None),
+            was_known(models.Collection, known_on),
+        )
         .order_by(models.Collection.name)
     )
     return list(session.scalars(query))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.among import among
+from db.known import was_known
 from db.records import MatchRecord
 from db.sounds import newest_sound_detector
 from db.vocabularies import CollectionKind, MatchKind
@@ -47,7 +48,7 @@ def reference_matches_of(
     references = (
         select(models.Membership.asset_id)
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(models.Collection.kind == CollectionKind.REFERENCE)
+        .where(models.Collection.kind == CollectionKind.REFERENCE, was_known(models.Membership, known_on))
     )
     touching = (among(models.Match.asset_id, asset_ids) & models.Match.other_id.in_(references)) | (
         among(models.Match.other_id, asset_ids) & models.Match.asset_id.in_(references)
@@ -79,14 +80,17 @@ def _seen_by(
         return {}
     query = (
         select(models.Match)
-        .where(touching, models.Match.detector_digest.in_([detector_digest, newest_sound_detector()]))
+        .where(
+            touching,
+            models.Match.detector_digest.in_([detector_digest, newest_sound_detector(known_on=known_on)]),
+            was_known(models.Match, known_on),
+        )
         .order_by(models.Match.score.desc(), models.Match.id)
     )
-    if known_on is not None:
-        query = query.where(models.Match.recorded_at <= known_on)
     rows = list(session.scalars(query))
     everyone = sorted({row.asset_id for row in rows} | {row.other_id for row in rows})
-    sets, library = reference_sets_of(session, everyone), library_members(session, everyone)
+    sets = reference_sets_of(session, everyone, known_on=known_on)
+    library = library_members(session, everyone, known_on=known_on)
     wanted = set(asset_ids)
     found: dict[int, list[MatchRecord]] = defaultdict(list)
     for row in rows:
@@ -124,13 +128,17 @@ def _both_views(
         )
 
 
-def reference_sets_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+def reference_sets_of(
+    session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
+) -> dict[int, tuple[str, ...]]:
     """Return the names of the reference sets that hold each asset."""
     query = (
         select(models.Membership.asset_id, models.Collection.name)
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)
         .where(
-            among(models.Membership.asset_id, asset_ids), models.Collection.kind == CollectionKind.REFERENCE
+            among(models.Membership.asset_id, asset_ids),
+            models.Collection.kind == CollectionKind.REFERENCE,
+            was_known(models.Membership, known_on),
         )
         .order_by(models.Collection.name)
     )
@@ -140,11 +148,17 @@ def reference_sets_of(session: Session, asset_ids: Sequence[int]) -> dict[int, t
     return {asset_id: tuple(names) for asset_id, names in sets.items()}
 
 
-def library_members(session: Session, asset_ids: Sequence[int]) -> set[int]:
+def library_members(
+    session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
+) -> set[int]:
     """Return those of `asset_ids` that are in the library."""
     query = (
         select(models.Membership.asset_id)
         .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(among(models.Membership.asset_id, asset_ids), models.Collection.kind == CollectionKind.LIBRARY)
+        .where(
+            among(models.Membership.asset_id, asset_ids),
+            models.Collection.kind == CollectionKind.LIBRARY,
+            was_known(models.Membership, known_on),
+        )
     )
     return set(session.scalars(query))

@@ -7,19 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from sqlalchemy import func, select, true
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
 from db.among import among
 from db.artefacts import own_outputs
 from db.grant_rows import grants_by_id
+from db.known import was_known
 from db.matches import matches_of, reference_matches_of, reference_sets_of
 from db.plain_rows import plain_rows
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
 from db.rights import statements_on
 from db.rights_records import NO_STATEMENTS
-from db.signals import read_assets
+from db.signals import readings_of
 from db.sounds import sound_detectors
 from db.vocabularies import CollectionKind
 
@@ -119,12 +120,18 @@ def searched_assets(session: Session, encoder_digest: str, detector_digest: str)
     return set(session.scalars(query))
 
 
-def num_unsearched_reference_assets(session: Session, encoder_digest: str, detector_digest: str) -> int:
+def num_unsearched_reference_assets(
+    session: Session, encoder_digest: str, detector_digest: str, *, known_on: dt.datetime | None = None
+) -> int:
     """Count reference assets that the near-duplicate search does not cover yet."""
     searched = (
         select(models.Search.asset_id)
         .join(models.Encoder, models.Encoder.id == models.Search.encoder_id)
-        .where(models.Encoder.digest == encoder_digest, models.Search.detector_digest == detector_digest)
+        .where(
+            models.Encoder.digest == encoder_digest,
+            models.Search.detector_digest == detector_digest,
+            was_known(models.Search, known_on),
+        )
     )
     query = (
         select(func.count(func.distinct(models.Membership.asset_id)))
@@ -132,6 +139,7 @@ def num_unsearched_reference_assets(session: Session, encoder_digest: str, detec
         .where(
             models.Collection.kind == CollectionKind.REFERENCE,
             models.Membership.asset_id.not_in(searched),
+            was_known(models.Membership, known_on),
         )
     )
     return session.scalar(query) or 0
@@ -168,11 +176,10 @@ def claims_in_force(
     session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
 ) -> dict[int, tuple[GrantRecord, ...]]:
     """Return the grants in force of each asset: the newest claim of each of its paths, each grant once."""
-    known = true() if known_on is None else models.Claim.recorded_at <= known_on
     newest = (
         select(func.max(models.Claim.id).label("claim_id"), models.AssetPath.asset_id)
         .join(models.AssetPath, models.AssetPath.id == models.Claim.asset_path_id)
-        .where(among(models.AssetPath.asset_id, asset_ids), known)
+        .where(among(models.AssetPath.asset_id, asset_ids), was_known(models.Claim, known_on))
         .group_by(models.AssetPath.asset_id, models.Claim.asset_path_id)
         .subquery()
     )
@@ -210,12 +217,14 @@ def library_pages(
         query = (
             select(*_ASSET_COLUMNS)
             .join(models.Membership, models.Membership.asset_id == models.Asset.id)
-            .where(models.Membership.collection_id == library, models.Membership.asset_id > last_id)
+            .where(
+                models.Membership.collection_id == library,
+                models.Membership.asset_id > last_id,
+                was_known(models.Membership, known_on),
+            )
             .order_by(models.Membership.asset_id)
             .limit(_PAGE)
         )
-        if known_on is not None:
-            query = query.where(models.Membership.recorded_at <= known_on)
         assets = [
             AssetRecord(**dict(zip(_ASSET_NAMES, row, strict=True))) for row in plain_rows(session, query)
         ]
@@ -245,10 +254,10 @@ def evidence_on(
     rights = statements_on(session, {a.id: a.sha256 for a in assets}, paths, known_on=known_on)
     claims = claims_in_force(session, ids, known_on=known_on)
     other_claims = _all_claims(session, others, known_on)
-    exact, clips = reference_sets_of(session, ids), _clips_of(session, ids)
+    exact, clips = reference_sets_of(session, ids, known_on=known_on), _clips_of(session, ids)
     searched = searched_among(session, ids, encoder_digest, detector_digest, known_on=known_on)
-    textured = _textured_rows(session, ids, encoder_digest)
-    read = read_assets(session, ids, known_on=known_on)
+    textured = _textured_rows(session, ids, encoder_digest, known_on)
+    readings = readings_of(session, ids, known_on=known_on)
     made_here = own_outputs(session, ids, known_on=known_on)
     return [
         AssetEvidence(
@@ -263,7 +272,7 @@ def evidence_on(
             is_searched=asset.id in searched,
             num_textured_rows=textured.get(asset.id, 0),
             rights=rights.get(asset.id, NO_STATEMENTS),
-            has_signals_read=asset.id in read,
+            signals_read_by=readings.get(asset.id, frozenset()),
             is_own_output=asset.id in made_here,
             has_research_ancestor=not made_here.get(asset.id, True),
         )
@@ -314,10 +323,9 @@ def searched_among(
             among(models.Search.asset_id, asset_ids),
             models.Encoder.digest == encoder_digest,
             models.Search.detector_digest == detector_digest,
+            was_known(models.Search, known_on),
         )
     )
-    if known_on is not None:
-        query = query.where(models.Search.recorded_at <= known_on)
     return set(session.scalars(query))
 
 
@@ -333,11 +341,17 @@ def _clips_of(session: Session, asset_ids: Sequence[int]) -> dict[int, tuple[Cli
     return {asset_id: tuple(clips) for asset_id, clips in groups.items()}
 
 
-def _textured_rows(session: Session, asset_ids: Sequence[int], encoder_digest: str) -> dict[int, int]:
+def _textured_rows(
+    session: Session, asset_ids: Sequence[int], encoder_digest: str, known_on: dt.datetime | None
+) -> dict[int, int]:
     query = (
         select(models.Embedding.asset_id, models.Embedding.num_textured_rows)
         .join(models.Encoder, models.Encoder.id == models.Embedding.encoder_id)
-        .where(among(models.Embedding.asset_id, asset_ids), models.Encoder.digest == encoder_digest)
+        .where(
+            among(models.Embedding.asset_id, asset_ids),
+            models.Encoder.digest == encoder_digest,
+            was_known(models.Embedding, known_on),
+        )
     )
     return dict(tuple(row) for row in plain_rows(session, query))
 
@@ -349,12 +363,14 @@ def _grouped(pairs: Iterable[tuple[int, T]]) -> dict[int, tuple[T, ...]]:
     return {key: tuple(values) for key, values in groups.items()}
 
 
-def latest_comparison(session: Session) -> tuple[str, str, str] | None:
+def latest_comparison(
+    session: Session, *, known_on: dt.datetime | None = None
+) -> tuple[str, str, str] | None:
     """Return (encoder digest, encoder name, detector digest) of the newest search of pictures, if there was one."""
     query = (
         select(models.Encoder.digest, models.Encoder.name, models.Search.detector_digest)
         .join(models.Search, models.Search.encoder_id == models.Encoder.id)
-        .where(models.Search.detector_digest.not_in(sound_detectors()))
+        .where(models.Search.detector_digest.not_in(sound_detectors()), was_known(models.Search, known_on))
         .order_by(models.Search.id.desc())
         .limit(1)
     )

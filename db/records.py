@@ -208,8 +208,8 @@ class AssetEvidence:
     """Sampled frames with enough texture to be compared."""
     rights: RightsStatements = NO_STATEMENTS
     """What catalogues, the file itself and captured pages state, at every level above the clips."""
-    has_signals_read: bool = False
-    """The file was read for rights signals, whatever it says."""
+    signals_read_by: frozenset[str] = frozenset()
+    """Versions of the protocol list by which the file was read for rights signals, whatever it says."""
     is_own_output: bool = False
     """These very bytes were made by a model that was trained here."""
     has_research_ancestor: bool = False

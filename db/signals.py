@@ -14,6 +14,7 @@ from db.among import among
 from db.clock import utc_now
 from db.events import record_event
 from db.newest import newest_rows
+from db.plain_rows import plain_rows
 from db.rights_models import RightsSignal, SignalReading
 from db.rights_records import SignalRecord
 from db.vocabularies import SignalAction, SignalValue
@@ -57,14 +58,22 @@ def add_reading(session: Session, asset_id: int, *, protocols_version: str, num_
         )
 
 
-def read_assets(
+def readings_of(
     session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
-) -> set[int]:
-    """Return those of `asset_ids` whose files were read for signals."""
-    query = select(SignalReading.asset_id).where(among(SignalReading.asset_id, asset_ids))
+) -> dict[int, frozenset[str]]:
+    """Return the versions of the protocol list by which each file was read; files that never were are left out."""
+    query = select(SignalReading.asset_id, SignalReading.protocols_version).where(
+        among(SignalReading.asset_id, asset_ids)
+    )
     if known_on is not None:
         query = query.where(SignalReading.recorded_at <= known_on)
-    return set(session.scalars(query))
+    versions: dict[int, frozenset[str]] = {}
+    # Files are most often read by one version: they share its set.
+    only: dict[str, frozenset[str]] = {}
+    for asset_id, version in plain_rows(session, query):
+        read = only.setdefault(version, frozenset({version}))
+        versions[asset_id] = versions[asset_id] | read if asset_id in versions else read
+    return versions
 
 
 def signals_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.known import was_known
 from db.vocabularies import MatchKind
 
 
@@ -54,9 +56,14 @@ def sound_detectors() -> Select[str]:
     return select(models.Detector.digest).where(_is_of_sound())
 
 
-def newest_sound_detector() -> ScalarSelect[str]:
-    """Select the digest of the detector of sound that was registered last."""
-    newest = select(models.Detector.digest).where(_is_of_sound()).order_by(models.Detector.id.desc()).limit(1)
+def newest_sound_detector(*, known_on: dt.datetime | None = None) -> ScalarSelect[str]:
+    """Select the digest of the detector of sound that was registered last, or last by `known_on`."""
+    newest = (
+        select(models.Detector.digest)
+        .where(_is_of_sound(), was_known(models.Detector, known_on))
+        .order_by(models.Detector.id.desc())
+        .limit(1)
+    )
     return newest.scalar_subquery()
 
 

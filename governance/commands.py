@@ -58,14 +58,14 @@ def clear(
     """
     from db.holdings import num_library_clips
     from db.project import open_project
-    from governance.decisions.clearance import clear_library, present_comparison, survey_library
+    from governance.decisions.clearance import clear_library, comparison_known_on, survey_library
     from governance.policy.files import find_policy
 
     project = open_project(project_dir)
     policy = find_policy("+".join((policy_name, *sorted(set(overlays)))), project.policies)
     moment = utc_now() if as_of is None else as_of.replace(tzinfo=dt.UTC)
     known = None if known_on is None else known_on.replace(tzinfo=dt.UTC)
-    comparison = present_comparison(project)
+    comparison = comparison_known_on(project, known)
     with project.session() as session:
         num_clips = num_library_clips(session)
     with progress("deciding", num_clips) as advance:

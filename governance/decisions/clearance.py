@@ -46,24 +46,35 @@ class ClearanceReport:
 
 def present_comparison(project: Project) -> Comparison:
     """Return the comparison that decisions taken now rest on."""
+    return comparison_known_on(project, None)
+
+
+def comparison_known_on(project: Project, known_on: dt.datetime | None) -> Comparison:
+    """Return the comparison that decisions rest on, by what was on record at `known_on`; `None`: now.
+
+    Whether a file that could not be read is still there is not recorded: that is asked of the disk of today.
+    """
     with project.session() as session:
-        newest = queries.latest_comparison(session)
+        newest = queries.latest_comparison(session, known_on=known_on)
         if newest is None:
             return Comparison(
                 encoder_digest=None, encoder_name=None, detector_digest=None, is_reference_covered=False
             )
         encoder, name, detector = newest
-        num_missing = queries.num_unsearched_reference_assets(session, encoder, detector)
         # Footage that somebody wants kept out and that could not be read was compared with nothing.
-        is_covered = not (num_missing or holdings.empty_reference_sets(session) or unread_references(session))
+        is_covered = not (
+            queries.num_unsearched_reference_assets(session, encoder, detector, known_on=known_on)
+            or holdings.empty_reference_sets(session, known_on=known_on)
+            or unread_references(session, known_on=known_on)
+        )
     return Comparison(
         encoder_digest=encoder, encoder_name=name, detector_digest=detector, is_reference_covered=is_covered
     )
 
 
-def unread_references(session: Session) -> list[str]:
+def unread_references(session: Session, *, known_on: dt.datetime | None = None) -> list[str]:
     """Return the files that were offered for a reference set, could not be read, and are still there."""
-    rejected = holdings.rejected_reference_files(session)
+    rejected = holdings.rejected_reference_files(session, known_on=known_on)
     return [path for path in rejected if os.path.lexists(path_of(path))]
 
 

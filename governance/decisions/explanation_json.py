@@ -10,6 +10,7 @@ from db.records import DecisionRecord, GrantRecord
 from db.rights_records import ReviewRecord, RightsStatements
 from governance.decisions.explanation import ExplainedMatch, Explanation, all_grants
 from governance.facts.matches import is_compared
+from governance.facts.signal_standing import is_examined
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "matches": [_match_json(item) for item in explanation.matches],
         "decisions": [_decision_json(decision) for decision in explanation.current],
         "statements": _statements_json(evidence.rights),
-        "signals_read": evidence.has_signals_read,
+        "signals_read": is_examined(evidence),
         "reviews": [_review_json(review) for review in explanation.reviews],
     }
 

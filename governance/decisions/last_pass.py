@@ -18,6 +18,7 @@ from governance.facts.facts import SCHEMA_VERSION
 from governance.facts.matches import Comparison
 from governance.policy.policy import Policy
 from governance.version import VERSION
+from ingest.signals.protocols import protocol_list
 
 
 def pass_state(
@@ -28,6 +29,7 @@ def pass_state(
         # Another version may make other facts of the same evidence.
         "version": VERSION,
         "facts_schema": SCHEMA_VERSION,
+        "protocols": protocol_list().version,
         "policy_digest": policy.digest,
         "encoder": comparison.encoder_digest,
         "detector": comparison.detector_digest,

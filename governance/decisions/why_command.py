@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from db.project import Project
-    from db.records import DecisionRecord, MatchRecord
+    from db.records import AssetEvidence, DecisionRecord, MatchRecord
     from db.rights_records import RightsStatements
     from governance.decisions.explanation import Explanation
     from governance.facts.matches import Comparison
@@ -62,16 +62,16 @@ def why(
     Example: cleartitle why footage/holiday.mp4 --at 3
     """
     from db.project import open_project
-    from governance.decisions.clearance import present_comparison
+    from governance.decisions.clearance import comparison_known_on
     from governance.decisions.explanation import explain_clip, find_clips
     from governance.decisions.explanation_json import explanation_json
 
     if policy_name is None and (as_of or known_on):
         raise ConfigError("--as-of and --known-on put a question anew; say under which --policy")
     project = open_project(project_dir)
-    comparison = present_comparison(project)
+    moment, known = _utc(as_of) or utc_now(), _utc(known_on)
+    comparison = comparison_known_on(project, known)
     if policy_name is not None:
-        moment, known = _utc(as_of) or utc_now(), _utc(known_on)
         explanations = _asked_anew(project, clip, at_seconds, policy_name, comparison, moment, known)
     else:
         with project.session() as session:
@@ -155,7 +155,7 @@ def _print_explanation(explanation: Explanation) -> None:
     if not evidence.claims and not catalogued:
         say("no rights row speaks of this file")
     _print_statements(evidence.rights, clip.start_seconds, clip.end_seconds)
-    _print_signals(evidence.rights, has_been_read=evidence.has_signals_read)
+    _print_signals(evidence)
     _print_reviews(explanation.reviews)
     _print_matches(explanation)
 
@@ -180,13 +180,19 @@ def _print_statements(rights: RightsStatements, start_seconds: float, end_second
         say_field("appears", "nobody has said who or what (`cleartitle catalogue add appearances`)")
 
 
-def _print_signals(rights: RightsStatements, *, has_been_read: bool) -> None:
-    for signal in rights.signals:
+def _print_signals(evidence: AssetEvidence) -> None:
+    from governance.facts.signal_standing import is_examined
+
+    signals = evidence.rights.signals
+    for signal in signals:
         values = ", ".join(f"{action.value} {value.value}" for action, value in signal.actions.items())
         say_field(signal.protocol, f"{values or signal.validity.value} ({signal.carrier}): {signal.detail}")
-    if not rights.signals:
-        silent = "the file says nothing of its own use"
-        say_field("signals", silent if has_been_read else "not read: ingest the file again")
+    if not is_examined(evidence):
+        is_outdated = bool(evidence.signals_read_by)
+        read = "read by an older list of protocols" if is_outdated else "not read"
+        say_field("signals", f"{read}: ingest the file again")
+    elif not signals:
+        say_field("signals", "the file says nothing of its own use")
 
 
 def _print_reviews(reviews: Sequence[Any]) -> None:

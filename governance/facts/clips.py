@@ -30,7 +30,7 @@ from governance.facts.facts import (
 )
 from governance.facts.layers import Layers, clip_layers
 from governance.facts.matches import Comparison, is_compared, match_facts
-from governance.facts.signal_standing import NEVER_DAYS, standing_of
+from governance.facts.signal_standing import NEVER_DAYS, is_examined, standing_of
 from ingest.territories import ISO_3166_1_ALPHA_2
 
 _MAX_CHAIN = 16
@@ -243,7 +243,7 @@ def _layer_facts(layers: Layers, as_of: dt.datetime) -> LayerFacts:
 def _signal_facts(evidence: AssetEvidence, grants: Sequence[GrantRecord], as_of: dt.datetime) -> SignalFacts:
     standing = standing_of(evidence.rights.signals, grants, as_of)
     return SignalFacts(
-        examined=evidence.has_signals_read,
+        examined=is_examined(evidence),
         generative_training=standing.generative_training,
         data_mining=standing.data_mining,
         ai_input=standing.ai_input,
@@ -380,7 +380,7 @@ _Shape = tuple[bool, bool, bool, bool, tuple[int, ...]]
 def _shape(evidence: AssetEvidence) -> _Shape:
     """Return what the grounds of an asset follow from, if no catalogue and no signal speaks of it."""
     return (
-        evidence.has_signals_read,
+        is_examined(evidence),
         evidence.is_own_output,
         evidence.has_research_ancestor,
         evidence.asset.audio_codec is None,

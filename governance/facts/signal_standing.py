@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from db.records import GrantRecord
+from db.records import AssetEvidence, GrantRecord
 from db.rights_records import SignalRecord
 from db.vocabularies import SignalAction, SignalValidity, SignalValue, Use
+from ingest.signals.protocols import protocol_list
 
 NEVER_DAYS = 1_000_000
 
@@ -31,6 +32,11 @@ class SignalStanding:
     protocols_against: tuple[str, ...]
     days_since_capture: int
     """Whole days since the oldest capture of the pages the footage came from; 1000000 if there is none."""
+
+
+def is_examined(evidence: AssetEvidence) -> bool:
+    """Return whether the file was read by the present list of protocols: an older one may not know what it says."""
+    return protocol_list().version in evidence.signals_read_by
 
 
 def standing_of(

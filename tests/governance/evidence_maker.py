@@ -9,8 +9,11 @@ from typing import Any
 from db.records import AssetEvidence, AssetRecord, ClipRecord, GrantRecord, MatchRecord
 from db.vocabularies import Tri
 from governance.facts.matches import Comparison
+from ingest.signals.protocols import protocol_list
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+READ = frozenset({protocol_list().version})
+"""Of a file that was read for signals as of today."""
 COMPARISON = Comparison(
     encoder_digest="e" * 64, encoder_name="test", detector_digest="d" * 64, is_reference_covered=True
 )

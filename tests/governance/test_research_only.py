@@ -30,6 +30,7 @@ from governance.snapshots.taint import require_promotable_ancestry
 from governance.trust.anchors import load_trust_anchors
 from governance.verification.verdict import RESEARCH_ONLY, VerdictOutcome
 from governance.verification.verify import verify_file
+from ingest.signals.protocols import protocol_list
 from tests.governance.signed_chain import (
     Signer,
     clip_statement,
@@ -56,7 +57,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Project:
     comparison = present_comparison(project)
     with project.session() as session:
         for evidence in queries.library_evidence(session, comparison.encoder, comparison.detector):
-            add_reading(session, evidence.asset.id, protocols_version="test", num_signals=0)
+            add_reading(session, evidence.asset.id, protocols_version=protocol_list().version, num_signals=0)
     return project
 
 

@@ -35,7 +35,7 @@ from governance.facts.clips import Alternative, FactsOfClips
 from governance.facts.facts import fact_types
 from governance.policy.files import find_policy
 from governance.policy.policy import Policy, decide
-from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence
+from tests.governance.evidence_maker import COMPARISON, NOW, READ, clip, evidence
 from tests.governance.rights_maker import (
     ASSET,
     appearance,
@@ -182,7 +182,7 @@ def alternatives(stated: RightsStatements, name: str) -> tuple[Alternative, ...]
         as_of=NOW,
         wanted=frozenset(fact_types()),
     )
-    held = evidence(claims=(), rights=stated, has_signals_read=True)
+    held = evidence(claims=(), rights=stated, signals_read_by=READ)
     return facts.of(clip(0.0, 5.0), held)
 
 

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from db.vocabularies import SignalAction, SignalValidity, SignalValue
-from governance.facts.signal_standing import NEVER_DAYS, standing_of, strictest
-from tests.governance.evidence_maker import NOW, grant
+from governance.facts.clips import FactsOfClips
+from governance.facts.signal_standing import NEVER_DAYS, is_examined, standing_of, strictest
+from governance.policy.files import find_policy
+from governance.policy.policy import decide
+from ingest.signals.protocols import protocol_list
+from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence, grant
 from tests.governance.rights_maker import contract_grant, signal
 
 ALLOW, DENY, CONDITIONAL, UNKNOWN = (
@@ -84,3 +88,23 @@ def test_one_signal_of_somebody_else_is_enough() -> None:
     said = [signal(**HOLDER), signal(carrier="page", declaring_party="Museum")]
     assert not standing_of(said, [contract_grant(1)], NOW).overridden
     assert not standing_of(said, [grant()], NOW).overridden
+
+
+OLDER = "1999.1"
+PRESENT = protocol_list().version
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [(set(), False), ({OLDER}, False), ({PRESENT}, True), ({OLDER, PRESENT}, True)],
+)
+def test_a_file_is_examined_once_the_present_list_read_it(versions: set[str], expected: bool) -> None:
+    """A reading by an older list, which did not know every protocol of today, counted as well."""
+    found = evidence(signals_read_by=frozenset(versions))
+    assert is_examined(found) is expected
+    policy = find_policy("commercial-training")
+    (alternative,) = FactsOfClips(
+        COMPARISON, purpose=policy.purpose, use=policy.use, as_of=NOW, wanted=policy.fact_names
+    ).of(clip(), found)
+    reasons = {reason.code for reason in decide(policy, alternative.facts).reasons}
+    assert ("signals.not_read" in reasons) is not expected

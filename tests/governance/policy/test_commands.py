@@ -17,6 +17,7 @@ from governance.decisions.clearance import present_comparison
 from governance.errors import PolicyError
 from governance.policy.commands import policy
 from governance.policy.files import list_policy_files
+from ingest.signals.protocols import protocol_list
 from tests.library import make_library
 
 SHIPPED = [file.name for file in list_policy_files()]
@@ -98,7 +99,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Project:
     with project.session() as session:
         for page in library_pages(session, comparison.encoder, comparison.detector):
             for evidence in page:
-                add_reading(session, evidence.asset.id, protocols_version="test", num_signals=0)
+                add_reading(
+                    session, evidence.asset.id, protocols_version=protocol_list().version, num_signals=0
+                )
     return project
 
 

@@ -19,7 +19,7 @@ from governance.policy import diff as policy_diff
 from governance.policy.diff import MAX_EXAMPLES, Judge, PolicyDiff, Tally, diff_policies
 from governance.policy.files import find_policy
 from governance.policy.policy import Policy, PolicyDecision, decide
-from tests.governance.evidence_maker import COMPARISON, NOW, asset, clip, evidence, grant
+from tests.governance.evidence_maker import COMPARISON, NOW, READ, asset, clip, evidence, grant
 
 BEFORE = find_policy("commercial-training")
 AFTER = find_policy("research-only")
@@ -54,7 +54,7 @@ def rows(stated: Iterable[tuple[Sequence[GrantRecord], Sequence[int], bool, bool
             paths=(f"/footage/{number}.mp4",),
             claims=tuple(claims),
             is_searched=is_searched,
-            has_signals_read=is_read,
+            signals_read_by=READ if is_read else frozenset(),
         )
         clips: list[ClipRecord] = []
         for index, length in enumerate(lengths):
