@@ -11,18 +11,7 @@ from pathlib import Path
 import pytest
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_MISSING = (
-    "av",
-    "alembic",
-    "sqlalchemy",
-    "c2pa",
-    "faiss",
-    "open_clip",
-    "pyarrow",
-    "scenedetect",
-    "cv2",
-    "accelerate",
-)
+_MISSING = ("av", "alembic", "c2pa", "faiss", "open_clip", "pyarrow", "scenedetect", "cv2", "accelerate")
 _SMALL = (
     "num_frames=4", "height=16", "width=16", "model_width=24", "model_depth=1", "num_heads=2", "batch_size=4",
     "sampling_steps=2", "accumulation=2",

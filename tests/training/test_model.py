@@ -136,3 +136,12 @@ def test_presets_have_the_size_that_is_said(preset: str, million_parameters: flo
     assert num_parameters / 1e6 == pytest.approx(million_parameters, abs=0.01)
     flop = count_step_flops(config, num_components=num_components, num_ids=14) / config.batch_size
     assert flop / 1e9 == pytest.approx(gigaflop, abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_model_of_pixels_compiles_whole() -> None:
+    """A break in the graph would cost a GPU more than compiling gains."""
+    model = _awake_pixel_model()
+    explained = torch._dynamo.explain(model)(_patches(), TIMES, WORDS)
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0)
+    torch._dynamo.reset()
