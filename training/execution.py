@@ -65,6 +65,8 @@ class Execution:
         if self.is_on_gpu:
             os.environ.setdefault(_CUBLAS_VARIABLE, _CUBLAS_WORKSPACE)
             torch.use_deterministic_algorithms(True)
+            # It would fill fresh memory first; nothing here reads what it did not write.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def carried_out(self, model: Velocity) -> Velocity:
         """Return `model` as it is run for training: compiled and at half precision where that was decided."""

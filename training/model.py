@@ -21,20 +21,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import PIXELS, TrainingConfig
+from training.config import PCA, PIXELS, TrainingConfig
 from training.parametrisation import Footage, Parametrisation, Spectrum
 from training.places import Turning, turning, wave_table
 from training.vocabulary import PADDING_ID
 
-_PCA_ARCHITECTURE = "cleartitle-video-dit/2"
-_PIXEL_ARCHITECTURE = "cleartitle-pixel-dit/1"
+ARCHITECTURES = {PCA: "cleartitle-video-dit/2", PIXELS: "cleartitle-pixel-dit/1"}
+"""Names by tokenizer, stored with weights; a name changes whenever old weights would mean something else."""
 
 _MLP_RATIO = 4
 
 
 def architecture_of(config: TrainingConfig) -> str:
-    """Return the name that is stored with weights; changes whenever old weights would mean something else."""
-    return _PIXEL_ARCHITECTURE if config.tokenizer == PIXELS else _PCA_ARCHITECTURE
+    """Return the name that is stored with weights of this configuration."""
+    return ARCHITECTURES[config.tokenizer]
 
 
 class VideoDiT(nn.Module):

@@ -145,18 +145,21 @@ def read_weights(path: Path, *, expected_sha256: str | None) -> bytes:
 
 
 def _unpack_model(data: bytes, device: str) -> TrainedModel:
-    from training.model import architecture_of
+    from training.model import ARCHITECTURES, architecture_of
 
     tensors, record = unpack_tensors(data)
+    found = record.get("architecture")
+    if found not in ARCHITECTURES.values():
+        known = " or ".join(map(repr, ARCHITECTURES.values()))
+        raise CheckpointError(f"architecture {found!r}, expected {known}")
     try:
         config = config_from_mapping(record["config"])
         vocabulary = Vocabulary(tuple(record["vocabulary"]))
         origin = dict(record["origin"])
     except (KeyError, TypeError, ValueError, TrainingConfigError) as exc:
         raise CheckpointError(f"its record is incomplete: {exc!r}") from exc
-    expected = architecture_of(config)
-    if record.get("architecture") != expected:
-        raise CheckpointError(f"architecture {record.get('architecture')!r}, expected {expected!r}")
+    if found != architecture_of(config):
+        raise CheckpointError(f"architecture {found!r}, its configuration is of {architecture_of(config)!r}")
     tokenizer = tokenizer_from_tensors(tensors_under(tensors, "tokenizer"), config).to(device)
     model = model_from_tensors(
         tensors_under(tensors, "model"), config, tokenizer=tokenizer, vocabulary=vocabulary, device=device

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from tests.training.cleared_footage import TINY, TINY_PIXELS
+from training.config import config_from_mapping
 from training.model import VideoDiT, build_model
+from training.pixels import PixelTokenizer
+from training.quality.flops import count_step_flops
 from training.randomness import generator_for
 
 WORDS = torch.tensor([[1, 2, 0, 0], [0, 0, 0, 0]])
@@ -114,3 +118,30 @@ def test_attention_is_the_one_of_pytorch() -> None:
     called = {event.key for event in seen.key_averages()}
     assert "aten::scaled_dot_product_attention" in called
     assert not called & {"aten::softmax", "aten::_softmax"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "million_parameters", "gigaflop"),
+    [("s", 33.02, 81.7), ("b", 132.69, 299.6), ("b256", 135.83, 1086.3)],
+)
+def test_presets_have_the_size_that_is_said(preset: str, million_parameters: float, gigaflop: float) -> None:
+    """docs/training.md has these numbers; counted for a vocabulary of 13 words, a clip and step."""
+    config = config_from_mapping({"preset": preset})
+    num_components = PixelTokenizer(
+        clip_shape=config.clip_shape, patch_shape=config.patch_shape
+    ).num_components
+    with torch.device("meta"):
+        model = VideoDiT(config, num_components=num_components, num_ids=14)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert num_parameters / 1e6 == pytest.approx(million_parameters, abs=0.01)
+    flop = count_step_flops(config, num_components=num_components, num_ids=14) / config.batch_size
+    assert flop / 1e9 == pytest.approx(gigaflop, abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_model_of_pixels_compiles_whole() -> None:
+    """A break in the graph would cost a GPU more than compiling gains."""
+    model = _awake_pixel_model()
+    explained = torch._dynamo.explain(model)(_patches(), TIMES, WORDS)
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0)
+    torch._dynamo.reset()

@@ -85,6 +85,10 @@ def test_weights_of_another_architecture_are_refused(trained: TrainedModel, tmp_
     trained.save(path)
     with pytest.raises(CheckpointError, match="architecture 'other/1', expected 'cleartitle-video-dit/2'"):
         load_weights(_rewritten(path, architecture="other/1"), device="cpu")
+    with pytest.raises(
+        CheckpointError, match="'cleartitle-pixel-dit/1', its configuration is of 'cleartitle-v"
+    ):
+        load_weights(_rewritten(path, architecture="cleartitle-pixel-dit/1"), device="cpu")
 
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(
