@@ -161,12 +161,19 @@ def library_outputs(session: Session) -> dict[str, str]:
     return {row.sha256: row.name for row in session.execute(query)}
 
 
+_BASE_KEY = "base_digest"
+"""In the configuration of a run: the model of others that it fine-tuned."""
+
+
 def own_outputs(
     session: Session, asset_ids: Sequence[int], *, known_on: dt.datetime | None = None
 ) -> dict[int, bool]:
-    """Return those of `asset_ids` that are generated clips of ours, and whether all that made them is promotable."""
+    """Return those of `asset_ids` that are generated clips of ours, and whether all that made them is promotable.
+
+    What an adapter drew is not: what its base learnt would come back as cleared footage.
+    """
     query = (
-        select(models.Asset.id, models.Snapshot.is_promotable)
+        select(models.Asset.id, models.Snapshot.is_promotable, models.Run.config)
         .join(models.OutputClip, models.OutputClip.sha256 == models.Asset.sha256)
         .join(models.Model, models.Model.id == models.OutputClip.model_id)
         .join(models.Run, models.Run.id == models.Model.run_id)
@@ -176,8 +183,9 @@ def own_outputs(
     if known_on is not None:
         query = query.where(models.OutputClip.recorded_at <= known_on)
     found: dict[int, bool] = {}
-    for asset_id, is_promotable in session.execute(query):
-        found[asset_id] = found.get(asset_id, True) and is_promotable is True
+    for asset_id, is_promotable, config in session.execute(query):
+        is_whole = is_promotable is True and _BASE_KEY not in config
+        found[asset_id] = found.get(asset_id, True) and is_whole
     return found
 
 

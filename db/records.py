@@ -213,4 +213,4 @@ class AssetEvidence:
     is_own_output: bool = False
     """These very bytes were made by a model that was trained here."""
     has_research_ancestor: bool = False
-    """That model's snapshot is for research only, or it is not on record that it is not."""
+    """That model's snapshot is for research only, or not on record as none, or the model is an adapter."""

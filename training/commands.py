@@ -86,6 +86,9 @@ def train(
     say(f"{begin}: model {record.name}, {record.num_parameters:,} parameters")
     if last:
         say(f"loss after step {last[0].step}: {last[0].loss:.3f}")
+    if trained.base is not None:
+        base = trained.base
+        say(f"base model {base.name}, training data {base.status.value}: {base.component.remark}")
     say(f"weights sha256 {record.weights_sha256}, signed with snapshot {record.snapshot_name} as ingredient")
     if trained.is_new:
         say(f"network: {isolation.statement}")

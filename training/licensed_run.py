@@ -28,6 +28,7 @@ from governance.snapshots.permits import RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot
 from governance.snapshots.standing import Standing
 from governance.version import VERSION
+from training.adapters.base_record import BaseRecord
 from training.adapters.permission import is_releasable, require_trainable
 from training.data import ClearedClips
 from training.effort import EFFORT_NAME, Meter, read_lines, run_effort
@@ -67,6 +68,8 @@ class LicensedModel:
     record: ModelRecord
     folder: Path
     is_new: bool
+    base: BaseRecord | None = None
+    """The model of others that was fine-tuned."""
 
 
 def model_urn(weights_sha256: str) -> str:
@@ -116,12 +119,14 @@ def begin_run(
         raise ConfigError(f"model name {name!r}: expected letters, digits, '.', '_' or '-', at most 100")
     snapshot = open_snapshot(project, snapshot_name, now=utc_now())
     run_id = f"run-{digest_of({'snapshot': snapshot.merkle_root, 'config': config.digest})[:16]}"
+    recipe = recipe_for(project, config)
     known = _known_model(project, name, run_id)
     if known is not None:
-        return LicensedModel(known, model_folder(project, name), is_new=False)
+        folder = model_folder(project, name)
+        return LicensedModel(known, folder, is_new=False, base=recipe.base_record)
     standing = Standing(project, snapshot)
     _require_cleared(snapshot_name, standing)
-    recipe, team = recipe_for(project, config), join_team()
+    team = join_team()
     if recipe.base_record is not None:
         require_trainable(project, snapshot_name, recipe.base_record)
     meter = Meter(project.runs / run_id, device=team.device, num_processes=team.size)
@@ -184,9 +189,8 @@ def complete_run(
     statement = _statement(project, licensed, finished)
     _write_papers(project, licensed, finished, statement)
     _sign(project, licensed, finished, statement)
-    return LicensedModel(
-        _record_model(project, licensed, finished), finished.weights_path.parent, is_new=True
-    )
+    record, folder = _record_model(project, licensed, finished), finished.weights_path.parent
+    return LicensedModel(record, folder, is_new=True, base=licensed.recipe.base_record)
 
 
 def follow_run(licensed: LicensedRun) -> None:

@@ -174,7 +174,7 @@ class FootageFacts:
     is_own_output: bool = False
     """These very bytes were made by a model that was trained here."""
     has_research_ancestor: bool = False
-    """That model's ancestry has a snapshot that is for research only, or one that cannot be read."""
+    """That model's ancestry has a snapshot that is for research only or cannot be read, or a base model of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,16 @@ class BaseModelTerms:
     """Of whoever releases; `None`: not stated."""
 
 
+def sentences(terms: BaseModelTerms) -> tuple[str, ...]:
+    """Read the terms aloud."""
+    revenue = "not stated" if terms.annual_revenue is None else str(terms.annual_revenue)
+    return (
+        f"An adapter may be trained on a base whose training data is: {_named(terms.training)}.",
+        f"What it draws may be released commercially if it is: {_named(terms.release)}.",
+        f"Releases go to: {', '.join(terms.territories)}. Annual revenue: {revenue}.",
+    )
+
+
 def training_objections(terms: BaseModelTerms, base: BaseModelFacts) -> tuple[str, ...]:
     """Return why no adapter of `base` may be trained, a sentence each with the clause it comes from."""
     return tuple(_status_objections("base_models.training", terms.training, base))
@@ -88,8 +98,12 @@ def _status_objections(
     clause: str, allowed: frozenset[ComponentStatus], base: BaseModelFacts
 ) -> Iterator[str]:
     if base.status not in allowed:
-        named = ", ".join(status.value for status in ComponentStatus if status in allowed) or "none"
-        yield f"{clause}: the training data of {base.name} is {base.status.value}, allowed is {named}"
+        found = f"the training data of {base.name} is {base.status.value}"
+        yield f"{clause}: {found}, allowed is {_named(allowed)}"
+
+
+def _named(statuses: frozenset[ComponentStatus]) -> str:
+    return ", ".join(status.value for status in ComponentStatus if status in statuses) or "none"
 
 
 def _territory_objections(terms: BaseModelTerms, base: BaseModelFacts) -> Iterator[str]:

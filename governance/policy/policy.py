@@ -253,7 +253,8 @@ def _forbidden(policy: Policy, facts: Facts) -> Iterator[Reason]:
         yield _floor(
             Effect.EXCLUDE,
             "footage.research_ancestor",
-            "A model made this footage that comes of footage for research only, or whose origin cannot be read.",
+            "A model made this footage that comes of footage for research only, or of a base model whose training data "
+            "is not attested, or whose origin cannot be read.",
             "Make the footage again with a model whose whole ancestry is cleared for commercial use.",
         )
     if grant.contradicted:

@@ -9,6 +9,7 @@ from typing import Any
 from db.records import ClipRecord
 from db.terminal import clock_text, heading, say, say_field, say_table
 from db.vocabularies import Outcome
+from governance.policy.base_models import sentences
 from governance.policy.diff import Change, PolicyDiff, Tally
 from governance.policy.explain import (
     ORDER,
@@ -69,6 +70,9 @@ def print_explanation(policy: Policy) -> None:
         say_field("", rule.because, width=5)
         if rule.remedy:
             say_field("", f"To change that: {rule.remedy}", width=5)
+    heading("What it says of base models that are fine-tuned")
+    for sentence in sentences(policy.base_models):
+        say_field("", sentence, width=2)
     heading("What it asks for")
     for fact in asked_facts(policy):
         values = f" One of: {', '.join(fact.values)}." if fact.values else ""

@@ -168,6 +168,9 @@ def test_generated_footage_brings_its_ancestry_along(library: Project) -> None:
         )
         made, *_ = queries.library_evidence(session, comparison.encoder, comparison.detector)
         assert (made.is_own_output, made.has_research_ancestor) == (True, False)
+        session.execute(update(models.Run).values(config={"base": "ltx", "base_digest": "b" * 64}))
+        made, *_ = queries.library_evidence(session, comparison.encoder, comparison.detector)
+        assert (made.is_own_output, made.has_research_ancestor) == (True, True), "an adapter drew it"
         session.rollback()
 
 

@@ -20,6 +20,7 @@ from tests.media import flat_scene, moving_scene, write_video
 from training.config import BFLOAT16, COMPILED, PIXELS, TrainingConfig
 from training.data import ClearedClips
 from training.proof.ledger import Ledger
+from training.settings import RunConfig
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -128,7 +129,7 @@ def make_snapshot(
     )
 
 
-def make_permit(snapshot: Snapshot, config: TrainingConfig = TINY, purpose: str | None = None) -> RunPermit:
+def make_permit(snapshot: Snapshot, config: RunConfig = TINY, purpose: str | None = None) -> RunPermit:
     """Return a permit signed with `KEY` for one run from `NOW` on."""
     return issue_permit(
         snapshot, config_digest=config.digest, code_version="0", now=NOW, key=KEY, purpose=purpose
@@ -144,7 +145,7 @@ def open_clips(
     snapshot: Snapshot,
     cache_folder: Path,
     *,
-    config: TrainingConfig = TINY,
+    config: RunConfig = TINY,
     permit: RunPermit | None = None,
     clock: Callable[[], dt.datetime] = lambda: NOW,
 ) -> ClearedClips:

@@ -10,9 +10,11 @@ import pytest
 
 from db.canonical import digest_of
 from db.project import Project
+from governance.manifests.statements import ComponentStatus
 from governance.signing.keys import load_permit_public_key
 from tests.library import make_library
 from tests.training.trained_library import CONFIG, seal, train
+from training.adapters.base_record import BaseRecord
 from training.effort import EFFORT_NAME, GPAI_FLOP, LINES_NAME, Meter, read_lines, run_effort
 from training.errors import ProofError
 from training.licensed_run import LicensedRun, begin_run, complete_run, model_folder
@@ -119,3 +121,28 @@ def check_papers(project: Project, effort: dict[str, Any]) -> None:
     statement = open_envelope(envelope, load_permit_public_key(project.keys), subject="attestation")
     compute = statement["predicate"]["runDetails"]["byproducts"][-1]
     assert (compute["annotations"], compute["digest"]["sha256"]) == (effort, digest_of(effort))
+
+
+def test_a_modification_is_held_against_a_third_of_what_its_base_took() -> None:
+    def found(training_flop: float | None, flop_per_step: int) -> tuple[object, bool]:
+        record = BaseRecord(
+            name="toy",
+            pipeline="LTXPipeline",
+            files=(),
+            license_expression="Apache-2.0",
+            license_sha256="0" * 64,
+            status=ComponentStatus.UNDISCLOSED,
+            reviewer="A reviewer",
+            training_flop=training_flop,
+        )
+        effort = run_effort(
+            [line(0, 2)], num_steps=2, flop_per_step=flop_per_step, flop_method="by hand", base=record
+        )
+        modification = effort["modification"]
+        assert modification["base_training_flop"] == training_flop
+        return modification["threshold_flop"], modification["reaches_threshold"]
+
+    assert found(600.0, 99) == (pytest.approx(200.0), False)
+    assert found(600.0, 101) == (pytest.approx(200.0), True)
+    assert found(None, 101) == (pytest.approx(1e23 / 3), False)
+    assert found(None, 2 * 10**22) == (pytest.approx(1e23 / 3), True)

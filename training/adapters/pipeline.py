@@ -48,6 +48,7 @@ def load_pipeline(folder: Path, pipeline: str, *, device: str) -> Any:
             import diffusers
             import huggingface_hub.constants
             import peft
+            import safetensors
             import torch
             import transformers
         except ImportError as exc:
@@ -61,12 +62,21 @@ def load_pipeline(folder: Path, pipeline: str, *, device: str) -> Any:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         try:
-            # Loading draws initial values that it then overwrites.
+            # Loading draws initial values that it then overwrites; what files leave out is at least always the same.
             with torch.random.fork_rng():
+                torch.manual_seed(0)
                 loaded = getattr(diffusers, pipeline).from_pretrained(
                     str(folder), local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
                 )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as exc:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RuntimeError,
+            safetensors.SafetensorError,
+        ) as exc:
             words = " ".join(str(exc).split())[:300]
             raise BaseModelError(f"{folder}: diffusers cannot load it: {words}") from exc
         for name in ("transformer", "vae", "text_encoder"):

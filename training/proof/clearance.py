@@ -14,6 +14,7 @@ from governance.snapshots.permits import RunPermit, read_permit
 from governance.snapshots.snapshot import find_record, held_out_spans, stated_spans, verified_document
 from training.errors import ProofError
 from training.gate import reading_order
+from training.proof.base import base_findings
 from training.proof.evidence import RunEvidence, read_json
 from training.proof.findings import Level, ProofFinding, Standing, fails, holds, not_checked
 from training.proof.intent import permit_path
@@ -53,6 +54,7 @@ def clearance_findings(project: Project, run: RunEvidence) -> Iterator[ProofFind
         yield not_checked(Level.L1, "exposure", "the run consumed clips that are not for training")
     else:
         yield _check_exposure(project, run, clip_ids)
+    yield from base_findings(project, run)
     yield from retraining_findings(project, run, (*stated_spans(document), *held_out_spans(document)))
 
 

@@ -14,6 +14,7 @@ from governance.policy.base_models import (
     Money,
     read_money,
     release_objections,
+    sentences,
     training_objections,
 )
 from governance.policy.files import find_policy
@@ -123,3 +124,12 @@ def test_an_amount_is_whole_and_has_a_currency() -> None:
     for text in ("5", "EUR 5", "5.0 EUR", "-5 EUR", "5 eur"):
         with pytest.raises(ValueError, match="is not an amount"):
             read_money(text)
+
+
+def test_the_terms_are_read_aloud() -> None:
+    said = " ".join(
+        sentences(terms("base_models: {training: [], territories: [DE, CH], annual_revenue: 5 EUR}"))
+    )
+    assert "training data is: none." in said
+    assert "if it is: cleared, licensed-claimed." in said
+    assert "Releases go to: CH, DE. Annual revenue: 5 EUR." in said
