@@ -6,11 +6,12 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db import models
 from db.known import was_known
+from db.rights_models import Appearance, Filing, GrantScope, Release
 from db.vocabularies import CollectionKind, Outcome
 
 
@@ -48,16 +49,40 @@ def rejected_files(session: Session) -> Iterator[Rejection]:
 
 
 def rejected_rows(session: Session) -> Iterator[Rejection]:
-    """Yield the rejected rows of the rights tables in force."""
+    """Yield the rejected rows of the rights tables in force, each with its newest reason, unless recorded since.
+
+    A row whose file was not on record is recorded by the same catalogue once the file is.
+    """
+    row = models.RejectedRow
     newest = select(func.max(models.RightsTable.id)).group_by(models.RightsTable.path)
     in_force = select(models.RightsTable.sha256).where(models.RightsTable.id.in_(newest))
+    reasons = select(func.max(row.id)).group_by(row.table_sha256, row.sheet, row.row_number, row.code)
     query = (
-        select(models.RejectedRow)
-        .where(models.RejectedRow.table_sha256.in_(in_force))
-        .order_by(models.RejectedRow.table_path, models.RejectedRow.row_number)
+        select(row)
+        .where(row.table_sha256.in_(in_force), row.id.in_(reasons), ~_is_recorded_since())
+        .order_by(row.table_path, row.sheet, row.row_number)
     )
-    for row in session.scalars(query).yield_per(1000):
-        yield Rejection(subject=f"{row.table_path}, row {row.row_number}", code=row.code, detail=row.reason)
+    for found in session.scalars(query).yield_per(1000):
+        sheet = f", sheet {found.sheet}" if found.sheet else ""
+        subject = f"{found.table_path}{sheet}, row {found.row_number}"
+        yield Rejection(subject=subject, code=found.code, detail=found.reason)
+
+
+def _is_recorded_since() -> ColumnElement[bool]:
+    row = models.RejectedRow
+    return or_(
+        *(
+            exists(
+                select(table.id).where(
+                    table.table_sha256 == row.table_sha256,
+                    table.sheet == row.sheet,
+                    table.row_number == row.row_number,
+                    table.recorded_at > row.recorded_at,
+                )
+            )
+            for table in (Filing, GrantScope, Release, Appearance)
+        )
+    )
 
 
 def rejected_reference_files(session: Session, *, known_on: dt.datetime | None = None) -> list[str]:

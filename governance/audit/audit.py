@@ -165,7 +165,7 @@ def _intake_findings(session: Session) -> Iterator[Finding]:
             code=file.code, subject=file.subject, message=file.detail, remedy=remedy, path=file.subject
         )
     for row in holdings.rejected_rows(session):
-        remedy = "correct the row and ingest again with the table"
+        remedy = "correct the row; then ingest with the table, or import the catalogue, again"
         yield Finding(code=row.code, subject=row.subject, message=row.detail, remedy=remedy)
 
 

@@ -7,6 +7,7 @@ paths lie in a private database on disk, so that memory does not grow with the l
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sqlite3
@@ -22,6 +23,12 @@ from ingest.rights.cells import RowProblem
 from ingest.rights.matching import glob_segments, matches_glob, path_key
 
 _MAGIC = re.compile(r"[*?[]")
+_MAX_ASKED = 100
+_MAX_COMPARED = 2_000
+_MAX_NEAR = 3
+_ALIKE_LETTERS = 2
+_NEAR = 0.75
+"""Of the ratio of `difflib`: one letter in eight is wrong."""
 
 
 class FilesOnRecord:
@@ -34,6 +41,7 @@ class FilesOnRecord:
         self._read_paths = read_paths
         self._base = path_key(base)
         self._is_filled = False
+        self._num_asked = 0
 
     def find(self, pattern: str) -> list[str]:
         """Return the recorded paths (text as in `db.files.path_text`) that `pattern` means, sorted.
@@ -45,9 +53,31 @@ class FilesOnRecord:
         exact = self._query("path_key = ?", os.path.normpath(os.path.join(self._base, pattern)))
         found = exact or (self._glob(pattern) if _MAGIC.search(pattern) else self._by_name(pattern))
         if not found:
-            reason = f"no file on record matches {pattern!r}"
-            raise RowProblem(ABSENT_FILE, reason, "ingest the footage, then import again")
+            near = self._near(pattern)
+            alike = f"; much alike: {', '.join(map(repr, near))}" if near else ""
+            hint = "correct the path" if near else "ingest the footage"
+            raise RowProblem(
+                ABSENT_FILE, f"no file on record matches {pattern!r}{alike}", f"{hint}, then import again"
+            )
         return found
+
+    def _near(self, pattern: str) -> list[str]:
+        """Return up to three paths whose names are nearly that of `pattern`, relative to the base where they can be.
+
+        Looked for among names in the same folder and names that begin alike, some thousand of them, and for the first
+        hundred rows: a catalogue of films that were not taken in asks a million times.
+        """
+        if self._num_asked >= _MAX_ASKED:
+            return []
+        self._num_asked += 1
+        folder, _, name = os.path.normpath(os.path.join(self._base, pattern)).rpartition("/")
+        begins = name[:_ALIKE_LETTERS]
+        query = """SELECT name, path_key FROM (SELECT * FROM file WHERE path_key >= ?1 AND path_key < ?2 LIMIT ?5)
+            UNION SELECT name, path_key FROM (SELECT * FROM file WHERE name >= ?3 AND name < ?4 LIMIT ?5)"""
+        places = (f"{folder}/", f"{folder}0", begins, f"{begins}\U0010ffff", _MAX_COMPARED)
+        by_name: dict[str, str] = dict(self._db.execute(query, places))
+        found = difflib.get_close_matches(name, by_name, n=_MAX_NEAR, cutoff=_NEAR)
+        return [by_name[name].removeprefix(f"{self._base}/") for name in found]
 
     def _by_name(self, name: str) -> list[str]:
         if "/" in name or os.path.lexists(os.path.join(self._base, name)):

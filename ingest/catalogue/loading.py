@@ -35,7 +35,7 @@ from ingest.catalogue.errors import CatalogueError
 from ingest.catalogue.files import open_files
 from ingest.catalogue.layout import LAYOUTS, SheetName
 from ingest.catalogue.resolve import KINDS, Resolver, Statement
-from ingest.catalogue.restricting import is_restricting
+from ingest.catalogue.restricting import UNMATCHED_PROHIBITION, is_restricting
 from ingest.catalogue.rows import check_row
 from ingest.catalogue.sheets import Catalogue, SheetRows
 from ingest.catalogue.stage import NewRow, SheetRejection, Stage, StagedRow
@@ -219,11 +219,17 @@ class _Loader:
             ImportWarning(code="catalogue.prohibition_lost", detail=self._told(lost))
             for lost in self.stage.lost_prohibitions(_SHOWN_REFS)
         ]
+        warnings += [
+            ImportWarning(code=UNMATCHED_PROHIBITION, detail=f"{self._place(lost)}: {lost.row.reason}")
+            for lost in self.stage.unmatched_prohibitions(_SHOWN_REFS)
+        ]
         return self._finish(reports, warnings)
 
     def _told(self, lost: SheetRejection) -> str:
-        sheet = self.stage.sheet_title(lost.sheet) or lost.sheet.value
-        return f"sheet {sheet}, row {lost.row.row_number} may forbid something and is rejected: {lost.row.reason}"
+        return f"{self._place(lost)} may forbid something and is rejected: {lost.row.reason}"
+
+    def _place(self, lost: SheetRejection) -> str:
+        return f"sheet {self.stage.sheet_title(lost.sheet) or lost.sheet.value}, row {lost.row.row_number}"
 
     def _check_no_sheet_vanished(self, sheets: Sequence[SheetName]) -> None:
         """A sheet that is gone may be a slip; its rows, and with them what they forbid, are not dropped for it."""

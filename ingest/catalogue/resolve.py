@@ -18,7 +18,7 @@ from db.stated_grants import grant_digests
 from db.statements import StatementKind, statements_in_force
 from db.vocabularies import PartyKind, ReleaseKind
 from ingest.catalogue.layout import SheetName
-from ingest.catalogue.restricting import ABSENT_FILE
+from ingest.catalogue.restricting import ABSENT_FILE, absence_of
 from ingest.catalogue.rows import ScopeCells
 from ingest.catalogue.stage import Stage, StagedRow
 from ingest.rights.cells import RowProblem
@@ -108,7 +108,8 @@ class Resolver:
                 _check_not_taken(sheet, row, statements, known)
                 good += statements
             except RowProblem as exc:
-                rejected.append((row, RejectedRow(row.row_number, exc.code, str(exc), exc.hint or "")))
+                code = absence_of(sheet, row.content) if exc.code == ABSENT_FILE else exc.code
+                rejected.append((row, RejectedRow(row.row_number, code, str(exc), exc.hint or "")))
         return good, rejected
 
     def _known(self, sheet: SheetName, batch: Sequence[StagedRow]) -> _Known:

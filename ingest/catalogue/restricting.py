@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ingest.catalogue.layout import SheetName
 
@@ -17,7 +18,9 @@ _FORBIDDING: Mapping[SheetName, tuple[str, ...]] = {
 _TAKES_NOTHING_AWAY = frozenset({"", "none_present"})
 
 ABSENT_FILE = "catalogue.no_such_file"
-"""The one rejection that loses nothing: there is no footage for the row to forbid anything of."""
+"""The one rejection that loses nothing: there is no footage for the row to speak of."""
+UNMATCHED_PROHIBITION = "catalogue.prohibition_unmatched"
+"""The same of a row that itself forbids something: a path that is written wrong looks like a file that is not there."""
 
 
 def is_restricting(sheet: SheetName, cells: Mapping[str, str] | None) -> bool:
@@ -27,3 +30,15 @@ def is_restricting(sheet: SheetName, cells: Mapping[str, str] | None) -> bool:
     if cells is None:
         return True
     return any(cells.get(name, "").strip() not in _TAKES_NOTHING_AWAY for name in _FORBIDDING[sheet])
+
+
+def absence_of(sheet: SheetName, content: Mapping[str, Any]) -> str:
+    """Return the code of a row, as checked, whose file is not on record; a title alone forbids nothing by itself."""
+    forbids = (
+        sheet is SheetName.APPEARANCES
+        or bool(content.get("contract", {}).get("prohibited_uses"))
+        or bool(set(content.get("restrictions", ())) - {"unrestricted"})
+        or content.get("embargo_until") is not None
+    )
+    is_harmless = content.get("presence") == "none_present"
+    return UNMATCHED_PROHIBITION if forbids and not is_harmless else ABSENT_FILE

@@ -15,7 +15,7 @@ from typing import Any
 
 from db.statements import BATCH_ROWS, in_batches
 from ingest.catalogue.layout import SheetName
-from ingest.catalogue.restricting import ABSENT_FILE
+from ingest.catalogue.restricting import ABSENT_FILE, UNMATCHED_PROHIBITION
 from ingest.catalogue.rows import CheckedRow
 from ingest.rights.rows import RejectedRow
 
@@ -177,14 +177,22 @@ class Stage:
     def lost_prohibitions(self, limit: int) -> list[SheetRejection]:
         """Return the first rejected rows that forbid something of footage that may be there."""
         query = """SELECT sheet, row_number, code, reason, hint FROM rejected
-            WHERE is_restricting AND code != ? ORDER BY sheet, row_number LIMIT ?"""
-        found = self._db.execute(query, (ABSENT_FILE, limit))
+            WHERE is_restricting AND code NOT IN (?, ?) ORDER BY sheet, row_number LIMIT ?"""
+        found = self._db.execute(query, (ABSENT_FILE, UNMATCHED_PROHIBITION, limit))
+        return [SheetRejection(sheet=SheetName(sheet), row=RejectedRow(*row)) for sheet, *row in found]
+
+    def unmatched_prohibitions(self, limit: int) -> list[SheetRejection]:
+        """Return the first rows that forbid something of a file that is not on record."""
+        query = """SELECT sheet, row_number, code, reason, hint FROM rejected
+            WHERE code = ? ORDER BY sheet, row_number LIMIT ?"""
+        found = self._db.execute(query, (UNMATCHED_PROHIBITION, limit))
         return [SheetRejection(sheet=SheetName(sheet), row=RejectedRow(*row)) for sheet, *row in found]
 
     def absent_files(self, refs: Collection[str]) -> set[str]:
         """Return those of `refs` that are rows of files which are not on record."""
-        query = "SELECT 1 FROM rejected WHERE sheet = ? AND ref = ? AND code = ?"
-        found = (self._db.execute(query, (SheetName.ASSETS, ref, ABSENT_FILE)).fetchone() for ref in refs)
+        query = "SELECT 1 FROM rejected WHERE sheet = ? AND ref = ? AND code IN (?, ?)"
+        codes = ABSENT_FILE, UNMATCHED_PROHIBITION
+        found = (self._db.execute(query, (SheetName.ASSETS, ref, *codes)).fetchone() for ref in refs)
         return {ref for ref, row in zip(refs, found, strict=True) if row}
 
     def num_rejected(self, sheet: SheetName) -> int:

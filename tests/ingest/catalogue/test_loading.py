@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db.clock import utc_now
 from db.events import list_events
 from db.holdings import rejected_rows
 from db.project import Project
@@ -15,6 +17,7 @@ from db.queries import find_asset
 from db.rights import statements_on
 from db.statements import StatementKind, statements_in_force, versions_of
 from ingest.catalogue.errors import CatalogueError
+from ingest.catalogue.restricting import UNMATCHED_PROHIBITION
 from ingest.errors import RightsTableError
 from tests.db.records_maker import digest
 from tests.ingest.catalogue.catalogue_maker import (
@@ -187,7 +190,7 @@ def test_rejected_rows_are_recorded_with_sheet_row_and_reason(
 
 
 def test_footage_that_is_missing_is_found_after_it_was_ingested(
-    empty: Project, tmp_path: Path, sheets: Sheets
+    empty: Project, tmp_path: Path, sheets: Sheets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = empty
     folder = write_folder(tmp_path / "cat", sheets)
@@ -195,13 +198,56 @@ def test_footage_that_is_missing_is_found_after_it_was_ingested(
     assert reasons(rejected) == [
         ("assets", 2, "catalogue.no_such_file"),
         ("grants", 3, "catalogue.no_such_file"),
-        ("appearances", 2, "catalogue.no_such_file"),
+        ("appearances", 2, "catalogue.prohibition_unmatched"),
     ]
     assert rejected[0].row.hint == "ingest the footage, then import again"
     file_away(project, folder / "sea.mp4")
+    later = utc_now() + dt.timedelta(seconds=5)
+    monkeypatch.setattr("ingest.catalogue.loading.utc_now", lambda: later)
     report, rejected = load(project, folder)
     assert rejected == []
     assert counts(report)["assets"] == (1, 0, 0, 0)
+    with project.session() as session:
+        assert list(rejected_rows(session)) == []
+
+
+PROHIBITION = UNMATCHED_PROHIBITION
+
+
+@pytest.mark.parametrize(
+    ("sheet", "changes", "code"),
+    [
+        ("grants", {"asset": "", "path": "see.mp4", "prohibited_uses": "train-ai", "permitted_uses": ""}, PROHIBITION),
+        ("grants", {"asset": "", "path": "see.mp4"}, "catalogue.no_such_file"),
+        ("assets", {"path": "see.mp4", "restrictions": "editorial_only"}, PROHIBITION),
+        ("assets", {"path": "see.mp4", "embargo_until": "2027-01-01"}, PROHIBITION),
+        ("assets", {"path": "see.mp4", "restrictions": "unrestricted"}, "catalogue.no_such_file"),
+        ("appearances", {"asset": "", "path": "see.mp4"}, PROHIBITION),
+        ("appearances", {"asset": "", "path": "see.mp4", "presence": "none_present", "subject": ""},
+         "catalogue.no_such_file"),
+    ],
+)  # fmt: skip
+def test_a_prohibition_of_a_misspelt_file_is_told_with_the_names_that_are_alike(
+    project: Project, sheets: Sheets, tmp_path: Path, sheet: str, changes: dict[str, str], code: str
+) -> None:
+    """It was rejected among a thousand rows of films that were never taken in, and the film itself was used."""
+    other = {"ref": "F-2", "path": "sea.mp4", "title": "T-sea", "acquisition": "licensed direct"}
+    if sheet == "assets":
+        sheets["assets"].append(other)  # what other rows name
+        sheets["grants"][1]["asset"] = sheets["appearances"][0]["asset"] = "F-2"
+    row = sheets[sheet][-1] if sheet != "assets" else sheets[sheet][0]
+    for each in sheets[sheet]:
+        each.update({name: each.get(name, "") for name in changes})
+    row.update(changes)
+    report, rejected = load(project, write_folder(tmp_path / "cat", sheets))
+    assert [item.row.code for item in rejected] == [code]
+    assert rejected[0].row.reason == "no file on record matches 'see.mp4'; much alike: 'sea.mp4'"
+    told = [warning.detail for warning in report.warnings if warning.code == PROHIBITION]
+    assert bool(told) == (code == PROHIBITION)
+    assert all("much alike: 'sea.mp4'" in detail and sheet in detail for detail in told)
+    with project.session() as session:
+        (found,) = rejected_rows(session)
+    assert (found.code, f"sheet {sheet}" in found.subject) == (code, True)
 
 
 @pytest.mark.parametrize(
