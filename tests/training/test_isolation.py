@@ -110,6 +110,8 @@ def test_a_connection_that_was_open_before_is_found(server: socket.socket, tmp_p
         ("postgresql:///clips?host=/run/postgresql", {"PGHOST": "db.example"}, None),
         ("postgresql:///clips?host=/run/postgresql,db.example", {}, "db.example"),
         ("postgresql:///clips?host=@hidden", {}, "@hidden"),
+        ("postgresql:///clips?host=/run/postgresql", {"PGHOSTADDR": "10.0.0.1"}, "10.0.0.1"),
+        ("no url at all", {}, None),
         ("postgresql:///clips", {"PGSERVICE": "clips"}, "by a service file"),
     ],
 )
