@@ -249,8 +249,8 @@ class ScreenResult:
 
 def _told_likeness(near: NearFootage, limit: float | None) -> str:
     return (
-        "no copied seconds were found, but it is as like footage that the model was trained on as what is drawn from "
-        f"memory: likeness {near.likeness:.2f} to {near.name}, second {near.other_seconds:.1f}; from {limit} on a "
+        "no copied seconds were found, but it is as like training footage as clips are that models draw from memory: "
+        f"likeness {near.likeness:.2f} to {near.name}, second {near.other_seconds:.1f}; from {limit} on a "
         "person decides"
     )
 
