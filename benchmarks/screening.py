@@ -1,6 +1,6 @@
 """Measure the screening of generated clips: seconds a clip, and what it finds of clips that are known to be copies.
 
-    python -m benchmarks.screening --footage DIR [--work DIR] [--most N] [--memorise]
+    python -m benchmarks.screening --footage DIR [--work DIR] [--most N] [--memorise | --likeness]
 
 DIR is the folder of `benchmarks.chain`. Ten files become a reference set, eight are held back and the rest is ingested,
 cleared and sealed with the commands a user would type. Then clips as a generator writes them, two seconds at eight
@@ -13,6 +13,10 @@ pictures a second and 256 x 256 pixels, are made and screened:
 
 `--memorise` measures something else: it trains the product's default configuration on four files alone, in a project of
 their own, and screens what it then draws: replicas that a model made, in 64 x 64 pixels, instead of a codec.
+
+`--likeness` measures the second signal with the same model: how like to its nearest training clip is what it draws from
+memory, six clips of each title, and how like are cuts of all other files, as they are and told again by its tokenizer,
+which blurs them as it blurs what is drawn. No other file shows anything of the four (GROUND_TRUTH.csv).
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.find import read_query
 from ingest.frames import decode_clip
+from training.config import TrainingConfig
+from training.copying.distances import drawn_frames
 from training.generation.clip_file import write_clip
 from training.screening.nearest import open_nearest
 from training.screening.result import ScreenResult
@@ -261,6 +267,74 @@ def report_attribution(project: Project, made: Sequence[Made], work: Path) -> No
     )
 
 
+def other_cuts(footage: Path, config: TrainingConfig) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield two seconds from the middle of each file that was not trained on, TCHW as training reads them."""
+    from ingest.errors import MediaError
+    from ingest.probe import probe
+
+    for row in _rights(footage):
+        path = footage / row["file"]
+        if path.name in MEMORISED:
+            continue
+        try:
+            facts = probe(path)
+            start = max(0.0, float(facts.duration_seconds or 0) / 2 - 1)
+            with path.open("rb") as source:
+                yield (
+                    path.name,
+                    decode_clip(
+                        source,
+                        start_pts=int(start / facts.time_base),
+                        end_pts=int((start + 2) / facts.time_base),
+                        num_frames=config.num_frames,
+                        height=config.height,
+                        width=config.width,
+                        name=path.name,
+                    ),
+                )
+        except MediaError as exc:
+            print(f"left out: {exc}", file=sys.stderr)
+
+
+def report_likeness(project: Project, footage: Path, work: Path) -> None:
+    """Print how like what is drawn from memory, and what was never seen, is to the nearest training clip."""
+    import torch
+
+    from training.generation.generator import open_generator
+
+    generator = open_generator(project, _FEW)
+    trained = generator.trained
+    encoder = open_encoder(project.settings.encoder, choose_compute()).encoder
+    nearest = open_nearest(project, _FEW, encoder.identity)
+    prompts = sorted({span.caption for span in generator.snapshot.clips}) * 6
+    found: dict[str, list[float]] = defaultdict(list)
+
+    def measure(kind: str, name: str, frames_TCHW: torch.Tensor) -> None:
+        with tempfile.TemporaryDirectory(dir=work) as hidden:
+            path = Path(hidden) / "clip.mp4"
+            write_clip(path, frames_TCHW, frame_rate=_RATE, height=_SIZE, width=_SIZE)
+            query = read_query(project, path, encoder, Path(hidden) / "query", name=name)
+            likest = nearest.attribute(query).nearest
+        found[kind if likest else f"{kind}, too plain"].append(likest[0].likeness if likest else 0.0)
+        if likest:
+            print(f"{kind}: {name}: {likest[0].likeness:.3f}", file=sys.stderr, flush=True)
+
+    for number, frames_TCHW in enumerate(drawn_frames(trained, prompts, 100)):
+        measure("drawn from memory", prompts[number], frames_TCHW)
+    for name, frames in other_cuts(footage, trained.config):
+        frames_TCHW = torch.from_numpy(frames)
+        measure("never seen", name, frames_TCHW)
+        retold_TCHW = trained.tokenizer.decode(trained.tokenizer.encode(frames_TCHW))
+        measure("never seen, told again by the tokenizer", name, retold_TCHW)
+    print(f"encoder {encoder.identity.name}, digest {encoder.identity.digest}")
+    for kind, values in found.items():
+        shares = ", ".join(
+            f"{limit:.2f}: {sum(value >= limit for value in values)}" for limit in (0.4, 0.45, 0.5, 0.55, 0.6)
+        )
+        low, middle, high = min(values), statistics.median(values), max(values)
+        print(f"{kind}: {len(values)} clips, {low:.3f} to {high:.3f}, median {middle:.3f}; at least {shares}")
+
+
 def screen_all(
     screen: Screen, made: Sequence[Made], work: Path
 ) -> Iterator[tuple[Made, ScreenResult, float, float]]:
@@ -284,12 +358,21 @@ def main() -> None:
     parser.add_argument(
         "--memorise", action="store_true", help="train on four files, and screen what is drawn"
     )
+    parser.add_argument(
+        "--likeness",
+        action="store_true",
+        help="train on four files, and measure the likeness of what is drawn",
+    )
     parser.add_argument("--most", type=int, default=24, help="clips of each kind, at most")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        project = (memorise if arguments.memorise else make_project)(arguments.footage, work)
+        is_few = arguments.memorise or arguments.likeness
+        project = (memorise if is_few else make_project)(arguments.footage, work)
+        if arguments.likeness:
+            report_likeness(project, arguments.footage, work)
+            return
         snapshot = open_snapshot(project, _SNAPSHOT, now=utc_now())
         if arguments.memorise:
             made = memorised_clips(project, work / "drawn")

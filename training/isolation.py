@@ -115,17 +115,22 @@ def _obstacle(project: Project) -> str | None:
 def _database_host(url: str, environment: Mapping[str, str]) -> str | None:
     """Return where a PostgreSQL server is reached, `None` for a socket in the file system and for SQLite.
 
-    libpq takes what the URL does not say from the environment, and without either a socket.
+    libpq takes what the URL does not say from the environment, and without either a socket; an address comes before a
+    name, wherever each is said. Of a malformed URL nothing is said here: whoever opens the database refuses it.
     """
     from sqlalchemy.engine.url import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return None
     if parsed.get_backend_name() != "postgresql":
         return None
     if "service" in parsed.query or "PGSERVICE" in environment:
         return "by a service file"
-    stated = parsed.host or parsed.query.get("hostaddr") or parsed.query.get("host")
-    stated = stated or environment.get("PGHOSTADDR") or environment.get("PGHOST") or ()
+    stated = parsed.query.get("hostaddr") or environment.get("PGHOSTADDR")
+    stated = stated or parsed.host or parsed.query.get("host") or environment.get("PGHOST") or ()
     hosts = stated.split(",") if isinstance(stated, str) else stated
     return next((host for host in hosts if not host.startswith("/")), None)
 

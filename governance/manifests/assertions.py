@@ -99,6 +99,7 @@ def replication_screen(screen: ScreenStatement) -> dict[str, Any]:
             for near in screen.nearest
         ]
         or None,
+        "likenessLimit": screen.likeness_limit,
     }
     return created_assertion(
         t.SCREEN_LABEL, {name: value for name, value in data.items() if value is not None}

@@ -257,6 +257,8 @@ class ScreenStatement:
     caveat: str | None = None
     """What the screen may miss, in a sentence."""
     nearest: tuple[NearestStatement, ...] = ()
+    likeness_limit: float | None = None
+    """From which likeness to training footage on a person decided; `None`: likeness decided nothing."""
 
     def __post_init__(self) -> None:
         """Refuse other outcomes, a comparison with nothing, and probabilities that are none."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -108,6 +110,8 @@ def test_a_connection_that_was_open_before_is_found(server: socket.socket, tmp_p
         ("postgresql:///clips?host=/run/postgresql", {"PGHOST": "db.example"}, None),
         ("postgresql:///clips?host=/run/postgresql,db.example", {}, "db.example"),
         ("postgresql:///clips?host=@hidden", {}, "@hidden"),
+        ("postgresql:///clips?host=/run/postgresql", {"PGHOSTADDR": "10.0.0.1"}, "10.0.0.1"),
+        ("no url at all", {}, None),
         ("postgresql:///clips", {"PGSERVICE": "clips"}, "by a service file"),
     ],
 )
@@ -191,6 +195,42 @@ def test_every_time_a_run_is_taken_up_is_on_record(project: Project) -> None:
     assert verified.exit_code == 3, verified.stdout + verified.stderr
     claims = [line for line in verified.json_lines() if line["kind"] == "claim"]
     assert claims == [{"kind": "claim", **claim} for claim in stated]
+
+
+@pytest.mark.usefixtures("leaves")
+def test_ctrl_c_saves_the_run_and_ends_the_process_that_would_have_signed(project: Project) -> None:
+    """As a terminal does, the signal goes to the whole group; our output ends when the last process of it has."""
+    settings = project.root / "tiny.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("num_steps = 4", "num_steps = 100000"), encoding="utf-8")
+    with (project.root / CONFIG_NAME).open("a", encoding="utf-8") as file:
+        file.write('\ntime_stamp_url = "http://127.0.0.1:9/"\n')
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cleartitle", *_TRAIN],
+            cwd=project.root,
+            env=os.environ | {"PYTHONPATH": str(_CHECKOUT), "OMP_WAIT_POLICY": "PASSIVE"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    while not list(project.runs.rglob("heads.jsonl")):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.05)
+        assert process.returncode is None, process.communicate()[1]
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=120)[1]
+    assert (process.returncode, "run the same command again" in said) == (130, True), said
+    assert "Traceback" not in said
+    [heads] = project.runs.rglob("heads.jsonl")
+    [newest] = sorted(heads.parent.glob("step-*.json"))[-1:]
+    last = [json.loads(line) for line in heads.read_bytes().splitlines()][-1]
+    assert int(newest.stem.removeprefix("step-")) == last["step"], "it was saved where it stood"
+    assert [claim["network"][:5] for claim in networks_stated(heads.with_name("ledger.jsonl"))] == ["off ("]
 
 
 @pytest.mark.usefixtures("leaves")

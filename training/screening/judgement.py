@@ -14,12 +14,16 @@ _SAME_SHARE = 0.5
 """Of its seconds in the clip, that a match has in common with a surer one of the same footage to be told once."""
 
 
-def outcome_of(matches: Sequence[ScreenMatch], gaps: Sequence[Gap]) -> ScreenOutcome:
-    """Return what the gravest match leads to; without one, whether all was compared."""
+def outcome_of(
+    matches: Sequence[ScreenMatch], gaps: Sequence[Gap], *, is_too_like: bool = False
+) -> ScreenOutcome:
+    """Return what the gravest match leads to; without one, whether all was compared, and whether it is too like."""
     worst = matches[0].outcome if matches else ScreenOutcome.PASSED
-    if worst is ScreenOutcome.PASSED and any(gap.code in BLOCKING for gap in gaps):
+    if worst is not ScreenOutcome.PASSED:
+        return worst
+    if any(gap.code in BLOCKING for gap in gaps):
         return ScreenOutcome.NOT_COMPARABLE
-    return worst
+    return ScreenOutcome.HELD if is_too_like else ScreenOutcome.PASSED
 
 
 def gravest_first(found: Sequence[ScreenMatch]) -> list[ScreenMatch]:

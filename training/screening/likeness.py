@@ -2,8 +2,12 @@
 
 A match (`training.screening.screen`) says that seconds are a copy. What a model draws from memory may be too soft for
 that, and still lie nearer to one training clip than to anything else. So the likest footage of each of the three kinds
-is told of every clip, with its seconds: a clip that is much liker to training footage than to what was held out of it
-is one to look at. It decides nothing.
+is told of every clip, with its seconds.
+
+It is the second signal of the screen. A clip as like to a training clip as what was drawn from memory is held for a
+person, whatever the detector found; it is never refused for it, since another take of the same scene is as like. The
+limit was measured for the encoder that is shipped (`LIMITS`) and says nothing of another one's vectors: with another
+encoder likeness is told and decides nothing.
 
 Likeness is that of `training.screening.nearest`: the mean, over the pictures of the generated clip, of the best inner
 product with a picture of a clip of the snapshot, or of a reference file as a whole. The seconds are those of the likest
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from ingest.find import Query
     from ingest.vectors import VectorBlock
 
+LIMITS: Mapping[str, float] = {
+    "798808af44ed839765950eaad6a7d5dc7678aeb0341d285fdfc3847a9e5fe42e": 0.5,  # efficientnet-lite0-gem
+}
+"""From which likeness to a training clip a clip is held, by the digest of the encoder. See docs/screening.md."""
 _DECIMALS = 3
 _PART_ROWS = 16_384
 """Stored pictures that are made single precision at a time: 84 MB of the embedded default's 1,280 dimensions."""
@@ -66,6 +74,11 @@ class NearFootage:
             name: round(getattr(self, name), _DECIMALS) for name in ("likeness", "seconds", "other_seconds")
         }
         return asdict(self) | rounded | {"kind": self.kind.value}
+
+
+def too_like(nearest: Iterable[NearFootage], limit: float) -> NearFootage | None:
+    """Return the training footage among `nearest` if its likeness is at or above the limit (pure)."""
+    return next((near for near in nearest if near.kind is NearTo.TRAINING and near.likeness >= limit), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from db.vocabularies import COPY_TIERS, MatchTier
 from ingest.find import Gap
-from training.screening.likeness import NearFootage
+from training.screening.likeness import NearFootage, too_like
 
 FORMAT = "cleartitle.screening/1"
 BLOCKING = frozenset({"file.too_plain", "training.no_vectors", "reference.no_vectors"})
@@ -166,6 +166,8 @@ class ScreenResult:
     """What was not compared."""
     nearest: tuple[NearFootage, ...] = ()
     """The likest footage of each kind, whether it is shown or not."""
+    likeness_limit: float | None = None
+    """From which likeness to a training clip on it is held; `None`: not measured for this encoder."""
 
     @property
     def highest(self) -> ScreenMatch | None:
@@ -174,6 +176,13 @@ class ScreenResult:
         return min(
             counted, key=lambda match: (list(MatchTier).index(match.tier), -match.probability), default=None
         )
+
+    @property
+    def too_like(self) -> NearFootage | None:
+        """Return the training footage that it is as like as what is drawn from memory is, if it is."""
+        if self.likeness_limit is None:
+            return None
+        return too_like(self.nearest, self.likeness_limit)
 
     @property
     def blocking_gaps(self) -> tuple[Gap, ...]:
@@ -194,6 +203,9 @@ class ScreenResult:
         """Say the outcome in one plain sentence."""
         with_what = f"{self.num_compared} files of training and reference footage"
         worst = self.matches[0] if self.matches else None
+        if self.outcome is ScreenOutcome.HELD and (worst is None or worst.outcome is ScreenOutcome.PASSED):
+            assert self.too_like is not None, "a clip without a grave match is held for its likeness"
+            return _told_likeness(self.too_like, self.likeness_limit)
         match self.outcome:
             case ScreenOutcome.PASSED:
                 return f"compared with {with_what}: nothing of it was found in the clip"
@@ -229,9 +241,18 @@ class ScreenResult:
             "highest_tier": None if highest is None else highest.tier.value,
             "matches": [match.as_json() for match in self.matches],
             "nearest": [near.as_json() for near in self.nearest],
+            "likeness_limit": self.likeness_limit,
             "not_compared": [asdict(gap) for gap in self.gaps],
             "is_sound_compared": False,
         }
+
+
+def _told_likeness(near: NearFootage, limit: float | None) -> str:
+    return (
+        "no copied seconds were found, but it is as like training footage as clips are that models draw from memory: "
+        f"likeness {near.likeness:.2f} to {near.name}, second {near.other_seconds:.1f}; from {limit} on a "
+        "person decides"
+    )
 
 
 def _told(match: ScreenMatch) -> str:

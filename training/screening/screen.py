@@ -8,7 +8,8 @@
    sure match with library footage that was not trained on: whose rights were not cleared for it. An unsure one of
    those is reported.
 5. What could not be compared has not passed: a clip too plain or too short, footage without vectors.
-6. The likest training, held-out and reference footage is told of every clip (`training.screening.likeness`).
+6. The likest training, held-out and reference footage is told of every clip (`training.screening.likeness`). One that
+   is as like a training clip as what is drawn from memory is held for a person, though no copy was found.
 
 Pictures are compared, not sound; and as far as the detector goes: a replica that is drawn anew is not surely found.
 """
@@ -36,6 +37,7 @@ from ingest.nomination import index_statement
 from ingest.sources import printable_path
 from training.screening.footage import OnlyAmong, ScreenedFootage, open_footage
 from training.screening.judgement import gravest_first, outcome_of
+from training.screening.likeness import LIMITS, too_like
 from training.screening.result import Against, ScreenedWith, ScreenMatch, ScreenResult
 from training.screening.tempo import is_lapsed, tempos, write_slowed
 from training.screening.training_clips import TrainedSeconds, TrainingClip, clips_of_document
@@ -100,9 +102,11 @@ class Screen:
             found += [self._match(span, tempo) for span in self._spans(slowed, tempo)]
         matches = tuple(gravest_first(found))
         gaps = (*_gaps_of(query, self.detector), *self.footage.gaps)
-        neighbourhood = self.footage.neighbourhood
+        neighbourhood, limit = self.footage.neighbourhood, LIMITS.get(self.encoder.identity.digest)
+        nearest = () if neighbourhood is None else neighbourhood.nearest(query)
+        is_too_like = limit is not None and too_like(nearest, limit) is not None
         return ScreenResult(
-            outcome=outcome_of(matches, gaps),
+            outcome=outcome_of(matches, gaps, is_too_like=is_too_like),
             sha256=query.sha256,
             duration_seconds=query.duration_seconds,
             num_samples=query.num_samples,
@@ -112,7 +116,8 @@ class Screen:
             compared=self.footage.compared,
             matches=matches,
             gaps=gaps,
-            nearest=() if neighbourhood is None else neighbourhood.nearest(query),
+            nearest=nearest,
+            likeness_limit=limit,
         )
 
     def screen_clip(self, clip: Path, folder: Path, *, name: str) -> ScreenResult:

@@ -57,6 +57,7 @@ def screen_statement(result: ScreenResult) -> ScreenStatement:
             )
             for near in result.nearest
         ),
+        likeness_limit=result.likeness_limit,
     )
 
 

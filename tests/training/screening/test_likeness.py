@@ -9,11 +9,12 @@ import pytest
 from db.clock import utc_now
 from db.project import Project
 from governance.snapshots.snapshot import open_snapshot
+from ingest.detectors import _SHIPPED, read_calibration
 from ingest.find import read_query
 from tests.media import write_video
 from tests.training.screening.licensed_model import SNAPSHOT, GridEncoder, scene
 from training.screening.held_vectors import HeldVectors
-from training.screening.likeness import FootageSpan, NearFootage, NearTo, Neighbourhood
+from training.screening.likeness import LIMITS, FootageSpan, NearFootage, NearTo, Neighbourhood
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,9 @@ def test_nothing_is_near_where_nothing_is_kept(
 ) -> None:
     clip = write_video(tmp_path / "clip.mp4", scene("sea.mp4"), rate=12)
     assert nearest(project, clip, {}, digests) == {}
+
+
+def test_the_limit_is_that_of_the_encoder_that_is_shipped() -> None:
+    """With other weights or other pictures before them the same number would mean something else."""
+    _, measurement = read_calibration(_SHIPPED)
+    assert set(LIMITS) == {measurement["encoder_digest"]}

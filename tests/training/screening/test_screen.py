@@ -27,7 +27,7 @@ from ingest.vectors import VectorStore
 from tests.media import flat_scene, truncate_file, write_video
 from tests.training.screening.licensed_model import DETECTOR, SNAPSHOT, GridEncoder, scene
 from training.screening import screen as screening
-from training.screening.likeness import NearTo
+from training.screening.likeness import NearFootage, NearTo, too_like
 from training.screening.result import Against, ScreenOutcome, ScreenResult
 from training.screening.screen import Screen, open_screen
 from training.screening.statement import may_be_signed, screen_from_json, screen_statement
@@ -313,3 +313,48 @@ def test_the_nearest_footage_goes_into_the_credentials_without_names(screen: Scr
 def test_a_clip_without_texture_is_near_to_nothing(screen: Screen, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "red.mp4", flat_scene((200, 0, 0), 24, 96, 128), rate=12)
     assert screened(screen, clip).nearest == ()
+
+
+def test_what_is_as_like_as_what_is_drawn_from_memory_is_held_though_no_copy_was_found(
+    screen: Screen, screened_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of what a model drew from memory was not seen by the detector, and passed."""
+    backwards = list(scene("sea.mp4"))[::-1]
+    clip = write_video(tmp_path / "clip.mp4", iter(backwards), rate=12)
+    unlimited = screened(screen, clip)
+    assert unlimited.likeness_limit is None
+    assert unlimited.outcome is ScreenOutcome.PASSED, "no detector follows time that runs backwards"
+    monkeypatch.setattr(screening, "LIMITS", {GridEncoder.identity.digest: 0.9})
+    result = screened(screen, clip)
+    assert result.outcome is ScreenOutcome.HELD
+    assert str(screened_root / "sea.mp4") in result.sentence()
+    assert "from 0.9 on a person decides" in result.sentence()
+    assert not may_be_signed(result)
+    statement = screen_statement(result)
+    assert (statement.outcome, statement.num_matches, statement.likeness_limit) == ("held", 0, 0.9)
+    other = screened(screen, write_video(tmp_path / "other.mp4", scene(40), rate=12))
+    assert other.outcome is ScreenOutcome.PASSED, other.nearest
+
+
+def test_likeness_never_softens_what_the_detector_found(
+    screen: Screen, replica: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screening, "LIMITS", {GridEncoder.identity.digest: 0.9})
+    assert screened(screen, replica).outcome is ScreenOutcome.REFUSED
+
+
+def test_likeness_to_reference_or_held_out_footage_holds_nothing() -> None:
+    def near(kind: NearTo, likeness: float) -> NearFootage:
+        return NearFootage(
+            kind=kind,
+            name="x",
+            asset_sha256="0" * 64,
+            clip_id=None,
+            likeness=likeness,
+            seconds=0,
+            other_seconds=0,
+        )
+
+    nearest = (near(NearTo.TRAINING, 0.4), near(NearTo.HELD_OUT, 0.9), near(NearTo.REFERENCE, 0.9))
+    assert too_like(nearest, 0.5) is None
+    assert too_like(nearest, 0.4) == nearest[0]
