@@ -28,7 +28,7 @@ def train(
     """Train the reference video model on one snapshot and nothing else, and sign its weights.
 
     Stop it with Ctrl-C or otherwise and run the same command again: it goes on from the last checkpoint. Several GPUs
-    train together under `accelerate launch --num_processes 4 .venv/bin/cleartitle train`.
+    train together under `accelerate launch --multi_gpu --num_processes 4 .venv/bin/cleartitle train`.
 
     Example: cleartitle train --snapshot spring
     """

@@ -121,6 +121,8 @@ def begin_run(
     if known is not None:
         return LicensedModel(known, model_folder(project, name), is_new=False)
     team = join_team()
+    if retrains is not None and team.size > 1:
+        raise ConfigError("a run that takes the place of another is carried by one process")
     meter = Meter(project.runs / run_id, device=team.device, num_processes=team.size)
     # All processes of a team train under the permit of the first, which alone keeps the record.
     permit = team.gather(_permit(project, snapshot, config))[0]
@@ -153,8 +155,10 @@ def complete_run(
 ) -> LicensedModel:
     """Take the steps that are left, then sign the weights and put them on record.
 
+    For the first process of a team; the others `follow_run`.
     Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile.
     """
+    assert licensed.run.team.rank == 0, "one process signs"
     try:
         _take_steps(project, licensed, on_step)
     finally:
