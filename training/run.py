@@ -110,7 +110,6 @@ def prepare(
     team = team or Alone(device)
     _check_shares(clips.config, team)
     execution = choose_execution(clips.config, device)
-    execution.make_deterministic()
     checkpoint, permit = load_newest_checkpoint(folder), clips.permit
     if permit.purpose != clips.snapshot.purpose:
         raise NotCleared(f"permit {permit.permit_id} is for {permit.purpose}; no run trains under it")

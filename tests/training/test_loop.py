@@ -321,7 +321,6 @@ def test_a_sheet_is_drawn_between_where_it_costs_little(snapshot: Snapshot, tmp_
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("config", [TINY, TINY_PIXELS], ids=["components", "pixels"])
 def test_a_gpu_repeats_itself_bit_for_bit(snapshot: Snapshot, tmp_path: Path, config: TrainingConfig) -> None:
     digests = set()
