@@ -44,13 +44,13 @@ from ingest.compute import choose_compute
 from ingest.encoders import open_encoder
 from ingest.find import read_query
 from ingest.frames import decode_clip
-from training.config import TrainingConfig
 from training.copying.distances import drawn_frames
 from training.generation.clip_file import write_clip
 from training.screening.nearest import open_nearest
 from training.screening.result import ScreenResult
 from training.screening.screen import Screen, open_screen
 from training.screening.training_clips import training_clips
+from training.settings import RunConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -267,7 +267,7 @@ def report_attribution(project: Project, made: Sequence[Made], work: Path) -> No
     )
 
 
-def other_cuts(footage: Path, config: TrainingConfig) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def other_cuts(footage: Path, config: RunConfig) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Yield two seconds from the middle of each file that was not trained on, TCHW as training reads them."""
     from ingest.errors import MediaError
     from ingest.probe import probe
@@ -324,7 +324,7 @@ def report_likeness(project: Project, footage: Path, work: Path) -> None:
     for name, frames in other_cuts(footage, trained.config):
         frames_TCHW = torch.from_numpy(frames)
         measure("never seen", name, frames_TCHW)
-        retold_TCHW = trained.tokenizer.decode(trained.tokenizer.encode(frames_TCHW))
+        retold_TCHW = trained.retell(frames_TCHW)
         measure("never seen, told again by the tokenizer", name, retold_TCHW)
     print(f"encoder {encoder.identity.name}, digest {encoder.identity.digest}")
     for kind, values in found.items():

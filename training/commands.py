@@ -39,7 +39,7 @@ def train(
     that its training data is not attested.
 
     Stop it with Ctrl-C or otherwise and run the same command again: it goes on from the last checkpoint. Several GPUs
-    train together under `accelerate launch --num_processes 4 .venv/bin/cleartitle train`.
+    train together under `accelerate launch --multi_gpu --num_processes 4 .venv/bin/cleartitle train`.
 
     Example: cleartitle train --snapshot spring
     """

@@ -34,8 +34,8 @@ Value = str | int | float
 # `cpu` and `toy` make a token of every whole frame: its components are pictures that hang together, where tokens of a
 # sixteenth of the frame left the model to join a shape across their borders, which it did not learn in a minute (of 96
 # procedural clips 30 % had the right shape, which is chance). See docs/training.md.
-# The others are for one GPU and learn from pixels. Their rates and steps follow Li and He 2025 (arXiv 2511.13720) and
-# what one GPU may take in some ten minutes; nobody has measured what they learn.
+# The others are for one GPU and learn from pixels. Their learning rate is that of the code of Li and He 2025 (arXiv
+# 2511.13720); batch, averaging and steps are guesses for some ten minutes. Nobody has measured what they learn.
 _AT_SIZE: dict[str, Value] = {
     "tokenizer": PIXELS,
     "precision": BFLOAT16,

@@ -8,7 +8,9 @@ Shapes as in `training.model`.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,15 +60,26 @@ class Execution:
             facts["accelerator"] = torch.cuda.get_device_name(self.device)
         return facts
 
-    def make_deterministic(self) -> None:
-        """Have this process use deterministic algorithms alone on a GPU; an operation that has none fails there."""
+    @contextlib.contextmanager
+    def deterministic(self) -> Iterator[None]:
+        """Use deterministic algorithms alone on a GPU for as long as the context lasts; an operation without one fails.
+
+        A CPU has no others.
+        """
         import torch
 
-        if self.is_on_gpu:
-            os.environ.setdefault(_CUBLAS_VARIABLE, _CUBLAS_WORKSPACE)
-            torch.use_deterministic_algorithms(True)
-            # It would fill fresh memory first; nothing here reads what it did not write.
-            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        if not self.is_on_gpu:
+            yield
+            return
+        os.environ.setdefault(_CUBLAS_VARIABLE, _CUBLAS_WORKSPACE)
+        before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True)
+        # It would fill fresh memory first; nothing here reads what it did not write.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
     def carried_out(self, model: Velocity) -> Velocity:
         """Return `model` as it is run for training: compiled and at half precision where that was decided."""

@@ -127,6 +127,8 @@ def begin_run(
     standing = Standing(project, snapshot)
     _require_cleared(snapshot_name, standing)
     team = join_team()
+    if retrains is not None and team.size > 1:
+        raise ConfigError("a run that takes the place of another is carried by one process")
     if recipe.base_record is not None:
         require_trainable(project, snapshot_name, recipe.base_record)
     meter = Meter(project.runs / run_id, device=team.device, num_processes=team.size)
@@ -171,9 +173,11 @@ def complete_run(
 ) -> LicensedModel:
     """Take the steps that are left, then sign the weights and put them on record.
 
+    For the first process of a team; the others `follow_run`.
     Raises `SnapshotError` at the next checkpoint if the snapshot is recalled meanwhile, or a clip of it is not cleared
     any more; the ledger then says that the run halted there.
     """
+    assert licensed.run.team.rank == 0, "one process signs"
     try:
         _take_steps(project, licensed, on_step)
     finally:

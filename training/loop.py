@@ -148,7 +148,8 @@ def learning_rate_at(step: int, config: RunConfig) -> float:
 def _take_step(run: TrainingRun) -> StepReport:
     config = run.config
     indices = batch_indices(run.seed, run.step, num_clips=len(run.clips), batch_size=config.batch_size)
-    with advising(config, run.execution.device, doing=f"step {run.step + 1}"):
+    advice = advising(config, run.execution.device, doing=f"step {run.step + 1}")
+    with run.execution.deterministic(), advice:
         loss, frames_sha256 = _accumulate(run, indices)
         _require_finite(run, "loss", loss)
         norm = float(torch.nn.utils.clip_grad_norm_(run.learner.parameters().values(), _MAX_GRADIENT_NORM))

@@ -1,6 +1,6 @@
 """The processes that carry a run together: each takes its share of every batch, the first one keeps the record.
 
-`accelerate launch --num_processes 2 .venv/bin/cleartitle train …` starts them; each finds the others through the
+`accelerate launch --multi_gpu --num_processes 2 .venv/bin/cleartitle train …` starts them; each finds the others by the
 environment that the launcher sets. Gradients are averaged, so all of them take the same steps. No other module knows
 accelerate.
 """

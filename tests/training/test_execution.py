@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 import torch
@@ -60,3 +61,15 @@ def test_on_a_gpu_pixels_have_noise_of_the_gpu_and_are_compiled(monkeypatch: pyt
     chosen = choose_execution(TINY_PIXELS, "cuda:1")
     assert (chosen.is_half, chosen.is_compiled, chosen.noise_device) == (True, True, "cuda:1")
     assert choose_execution(TINY, "cuda:1").noise_device == "cpu"
+
+
+def test_a_gpu_is_held_to_deterministic_algorithms_and_let_go_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after training in the same process may use operations that have none."""
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with choose_execution(TINY, "cpu").deterministic():
+        assert not torch.are_deterministic_algorithms_enabled()
+    with choose_execution(TINY_PIXELS, "cuda:0").deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -340,3 +340,16 @@ def test_a_sheet_is_drawn_between_where_it_costs_little(snapshot: Snapshot, tmp_
     assert [is_sheet_cheap(run, num_steps) for num_steps in (1, 20, 21)] == [False, False, True]
     draw_sheet(tmp_path / "sheet.png", run, trained_model(run))
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("config", [TINY, TINY_PIXELS], ids=["components", "pixels"])
+def test_a_gpu_repeats_itself_bit_for_bit(snapshot: Snapshot, tmp_path: Path, config: TrainingConfig) -> None:
+    digests = set()
+    for name in ("first", "second"):
+        clips, folder = open_clips(snapshot, tmp_path / name / "frames", config=config), tmp_path / name
+        recipe, ledger = ReferenceRecipe(config), open_ledger(folder)
+        run = prepare(clips, folder, recipe=recipe, ledger=ledger, team=Alone("cuda:0"))
+        list(train_steps(run))
+        digests.add(finish(run, folder / "model").weights_sha256)
+    assert len(digests) == 1
