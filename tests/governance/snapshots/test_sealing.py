@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from db.clock import utc_now
 from db.decisions import current_decisions
 from db.errors import ConfigError, RefusedError
 from db.events import list_events
-from db.project import Project
+from db.project import Project, open_project
 from db.vocabularies import Outcome
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.errors import SnapshotError, VerificationError
@@ -29,9 +30,27 @@ from tests.media import flip_byte
 POLICY = "commercial-training"
 
 
+_PATHS = {"asset_path": "path", "claim": "table_path", "rights_table": "path"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project and its footage. Read only: copy it."""
+    root = tmp_path_factory.mktemp("made")
+    make_library(root)
+    return root
+
+
 @pytest.fixture
-def library(tmp_path: Path) -> Project:
-    return make_library(tmp_path)
+def library(made: Path, tmp_path: Path) -> Project:
+    """A copy of the library that was made once, at paths of its own."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    project = open_project(tmp_path / "project")
+    with project.session() as session:
+        for table, column in _PATHS.items():
+            moved = text(f"UPDATE {table} SET {column} = replace({column}, :before, :now)")
+            session.execute(moved, {"before": str(made), "now": str(tmp_path)})
+    return project
 
 
 def clear(project: Project, as_of: dt.datetime | None = None) -> int:
