@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,10 @@ class FrameVectors:
         """Number of runs, over all views."""
         return len(self.pts_N)
 
+    def without_vectors(self) -> FrameVectors:
+        """Return the rows with everything but their vectors, which are most of what they take."""
+        return replace(self, vectors_ND=np.empty((0, self.vectors_ND.shape[1]), dtype=np.float16))
+
     def of_view(self, view: int) -> NDArray[np.int64]:
         """Return the positions of a view's rows."""
         return np.flatnonzero(self.view_N == view)
@@ -99,6 +103,11 @@ class VectorStore:
         return (
             self.path(asset_sha256, identity).is_file() and self.stills_path(asset_sha256, identity).is_file()
         )
+
+    def num_bytes(self, asset_sha256: str, identity: EncoderIdentity) -> int:
+        """Return the size of an asset's vectors, which grows with its rows; 0 where they are missing."""
+        path = self.path(asset_sha256, identity)
+        return path.stat().st_size if path.is_file() else 0
 
     @contextmanager
     def writing_stills(self, asset_sha256: str, identity: EncoderIdentity) -> Iterator[StillsWriter]:
