@@ -1,9 +1,10 @@
 """Vectors of sampled frames, kept as Parquet and read back in bounded blocks.
 
-One file for each asset and encoder, at `<encoder digest, 16 digits>/<asset digest, 2 digits>/<asset digest>.parquet`,
-with a file of stills beside it (`ingest.stills`). The files are the truth; any index is built from them. A row is a run
-of sampled frames of one view that look alike: its time, the unit vector of its first frame in half precision, the PDQ
-fingerprint, and whether there is texture enough to compare.
+One file for each asset and recipe, at `<recipe digest, 16 digits>/<asset digest, 2 digits>/<asset digest>.parquet`,
+with a file of stills beside it (`ingest.stills`). The recipe is the encoder and the rules that cut and gated frames:
+vectors made by other rules lie elsewhere, are not found, and are made anew when the footage is ingested. The files
+are the truth; any index is built from them. A row is a run of sampled frames of one view that look alike: its time, the
+unit vector of its first frame in half precision, the PDQ fingerprint, and whether there is texture enough to compare.
 
 Shapes: N rows, D dimensions.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from db.canonical import digest_of
 from db.files import durable_file
 from ingest.borders import FRAME_RULES
 from ingest.encoders import EncoderIdentity
@@ -92,14 +94,14 @@ class VectorStore:
 
     def path(self, asset_sha256: str, identity: EncoderIdentity) -> Path:
         """Return where an asset's vectors lie or would lie."""
-        return self._folder / identity.digest[:16] / asset_sha256[:2] / f"{asset_sha256}.parquet"
+        return self._folder / recipe_digest(identity)[:16] / asset_sha256[:2] / f"{asset_sha256}.parquet"
 
     def stills_path(self, asset_sha256: str, identity: EncoderIdentity) -> Path:
         """Return where an asset's stills lie or would lie."""
         return self.path(asset_sha256, identity).with_suffix(".stills.parquet")
 
     def has(self, asset_sha256: str, identity: EncoderIdentity) -> bool:
-        """Return whether both files are there."""
+        """Return whether both files are there, made by the rules that hold today."""
         return (
             self.path(asset_sha256, identity).is_file() and self.stills_path(asset_sha256, identity).is_file()
         )
@@ -139,7 +141,7 @@ class VectorStore:
             }
         ).replace_schema_metadata(
             {
-                _IDENTITY_KEY: json.dumps(_provenance(identity), sort_keys=True),
+                _IDENTITY_KEY: json.dumps(_recipe(identity), sort_keys=True),
                 _VIEWS_KEY: json.dumps([asdict(box) for box in vectors.boxes]),
             }
         )
@@ -208,15 +210,20 @@ class VectorStore:
     @staticmethod
     def _check_identity(path: Path, metadata: dict[bytes, bytes] | None, identity: EncoderIdentity) -> None:
         found: Any = json.loads((metadata or {}).get(_IDENTITY_KEY, b"null"))
-        if found != _provenance(identity):
+        if found != _recipe(identity):
             name = found["name"] if isinstance(found, dict) else "an unknown encoder"
             raise EncoderError(
                 f"{path}: vectors of {name} cannot be compared with vectors of {identity.name}"
             )
 
 
-def _provenance(identity: EncoderIdentity) -> dict[str, Any]:
-    """Return what vectors must share to be comparable: the encoder, and the rules that cut and gated the frames."""
+def recipe_digest(identity: EncoderIdentity) -> str:
+    """Return the SHA-256 of everything that vectors must share to be comparable."""
+    return digest_of(_recipe(identity))
+
+
+def _recipe(identity: EncoderIdentity) -> dict[str, Any]:
+    """Return what vectors must share: the encoder, and the rules that cut and gated the frames."""
     return asdict(identity) | {"frame_rules": FRAME_RULES, "view_rules": VIEW_RULES}
 
 

@@ -260,7 +260,7 @@ def test_an_index_of_another_encoder_or_transform_is_refused(project: Project, s
 
 def test_rows_cut_by_other_rules_are_another_index(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     before = index_of(project, _IDENTITY).identity
-    monkeypatch.setattr(nomination, "VIEW_RULES", "other")
+    monkeypatch.setattr("ingest.vectors.VIEW_RULES", "other")
     assert index_of(project, _IDENTITY).identity != before
 
 
