@@ -73,7 +73,7 @@ def test_an_inset_over_a_moving_host_is_found(
 
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_an_inset_with_a_faint_outline_is_found(seed: int) -> None:
-    """Both films have little contrast, as toys on a table have. Three of these six were missed for want of an outline."""
+    """Both films have little contrast, as toys on a table have. Three of six were missed for want of an outline."""
     frames = _laid(_faded(_moving(seed)), _faded(_moving(seed + 50, 54, 72)), 60, 82)
     wanted = ViewBox(60 / 120, 114 / 120, 82 / 160, 154 / 160)
     assert any(_is_close(box, wanted) for box in find_boxes(_compressed(frames)))
