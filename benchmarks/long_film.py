@@ -2,8 +2,8 @@
 
     python -m benchmarks.long_film [--hours H] [--work DIR]
 
-The film is synthetic and seeded: shots of eight seconds in which textures wander, 160 x 96, five frames
-a second. The excerpt is half a minute of it, cropped to four fifths. Each step runs in a process of its own, so that
+The film is synthetic and seeded: shots of eight seconds in which discs wander, 160 x 96, five frames
+a second. The excerpt is half a minute of it, a little darker. Each step runs in a process of its own, so that
 its peak memory is its own; what is made stays in `--work`, and a run that was stopped goes on after the last step.
 """
 
@@ -53,24 +53,37 @@ def pictures(first_second: int, num_seconds: int) -> Iterator[NDArray[np.uint8]]
 
 
 def _frame(seconds: float) -> NDArray[np.uint8]:
+    """Draw discs that wander before a ground, each with colours and a grain of its own for every shot."""
     random = np.random.default_rng(int(seconds // _SHOT_SECONDS))
     within = seconds % _SHOT_SECONDS
-    grey_HW = _texture(random, _HEIGHT, _WIDTH)
+    frame = _ground(random)
+    rows, columns = np.mgrid[0:_HEIGHT, 0:_WIDTH]
     for _ in range(_NUM_SUBJECTS):
-        subject = _texture(random, 32, 32)
         hertz, phase = random.uniform(0.05, 0.3, 2), random.uniform(0, 2 * np.pi, 2)
-        place = 0.5 + 0.5 * np.sin(2 * np.pi * hertz * within + phase)
-        row, column = np.round(place * (_HEIGHT - 32, _WIDTH - 32)).astype(int)
-        grey_HW[row : row + 32, column : column + 32] = subject
-    return np.repeat(grey_HW[:, :, None], 3, axis=2)
+        radius = random.uniform(6, 24)
+        row, column = (0.5 + 0.5 * np.sin(2 * np.pi * hertz * within + phase)) * (_HEIGHT, _WIDTH)
+        stripes = np.sin(
+            random.uniform(0.2, 1.2) * (rows - row) + random.uniform(0.2, 1.2) * (columns - column)
+        )
+        disc = random.uniform(0, 255, 3) + 50 * stripes[:, :, None]
+        frame = np.where(((rows - row) ** 2 + (columns - column) ** 2 < radius**2)[:, :, None], disc, frame)
+    return np.clip(frame, 0, 255).astype(np.uint8)
 
 
-def _texture(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
-    """Draw cells of 8 pixels in levels of grey, softened by half a cell."""
-    cells = random.integers(20, 236, (height // 8 + 1, width // 8 + 1)).astype(np.float32)
-    wide = np.kron(cells, np.ones((8, 8), dtype=np.float32))
-    soft = (wide[:-4, :-4] + wide[4:, :-4] + wide[:-4, 4:] + wide[4:, 4:]) / 4
-    return soft[:height, :width].astype(np.uint8)
+def _ground(random: np.random.Generator) -> NDArray[np.float32]:
+    """Draw patches of colour, large ones and small ones, that melt into each other."""
+    from PIL import Image
+
+    ground = np.zeros((_HEIGHT, _WIDTH, 3), dtype=np.float32)
+    for cells, share in ((int(random.integers(2, 6)), 0.6), (int(random.integers(8, 24)), 0.4)):
+        colours = random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+        wide = Image.fromarray(colours).resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)
+        ground += share * np.asarray(wide, dtype=np.float32)
+    return ground
+
+
+def _darkened(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return (0.8 * frame).astype(np.uint8)
 
 
 def write(path: Path, drawn: Iterator[NDArray[np.uint8]]) -> None:
@@ -87,12 +100,11 @@ def step(name: str, work: Path, seconds: int) -> dict[str, Any]:
     """Do one step; return what it tells."""
     film, excerpt = work / "film.mp4", work / "excerpt.mp4"
     start = seconds * 2 // 3
-    rows, columns = slice(_HEIGHT // 10, -_HEIGHT // 10), slice(_WIDTH // 10, -_WIDTH // 10)
     match name:
         case "film":
             write(film, pictures(0, seconds))
         case "excerpt":
-            write(excerpt, (frame[rows, columns] for frame in pictures(start, _EXCERPT_SECONDS)))
+            write(excerpt, (_darkened(frame) for frame in pictures(start, _EXCERPT_SECONDS)))
         case "embed-film" | "embed-excerpt":
             path = film if name == "embed-film" else excerpt
             encoder = open_lite0(choose_compute())
