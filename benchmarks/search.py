@@ -4,8 +4,10 @@
 
 Rows are synthetic and seeded: clips of ten similar frames, several takes of a scene, many scenes of a theme, with a
 spectrum that falls as that of vectors after a principal component analysis does. They are made in blocks and never
-held. Each index is built by the functions the product uses, in a process of its own so that peak memory is its own,
-and searched in another. The reference is `faiss.IndexFlatIP` in single precision, where `--reference-bytes` allows.
+held. Each index is built by the functions the product uses and searched, step by step (training, each shard, searching)
+in processes of their own, so that peak memory is theirs. With `--work` what was built and measured stays there, and a
+run that was stopped goes on after the last step that ended. The reference is `faiss.IndexFlatIP` in single precision,
+where `--reference-bytes` allows.
 
 Times are wall clock, with CPU seconds of the process beside them: on a busy machine the latter tell more.
 """
@@ -13,6 +15,7 @@ Times are wall clock, with CPU seconds of the process beside them: on a busy mac
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -29,11 +32,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from db.files import write_durably
 from ingest.index.identity import IndexIdentity
 from ingest.index.kind import IndexKind, KindName, compressed_kind
+from ingest.index.manifest import read_manifest
 from ingest.index.rows import IndexRows
 from ingest.index.sharded import ShardedIndex
-from ingest.index.shards import add_shard, train
+from ingest.index.shards import add_shard, remove_strays, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,24 +123,28 @@ def kind_of(name: KindName, num_rows: int, dim: int) -> IndexKind:
 
 
 def build(name: KindName, num_rows: int, dim: int, folder: Path) -> dict[str, Any]:
-    """Train and fill an index, and measure that."""
+    """Train an index, and measure that."""
     kind = kind_of(name, num_rows, dim)
     drawn = sample(num_rows, dim, max(_SAMPLE_ROWS, kind.training_rows + 256))
-    training = _timed(lambda: train(folder, drawn, _IDENTITY, num_rows=num_rows, kind=kind))
-    filling = _timed(lambda: _fill(num_rows, dim, folder))
-    return {
-        "train_seconds": training[0],
-        "train_cpu_seconds": training[1],
-        "fill_seconds": filling[0],
-        "fill_cpu_seconds": filling[1],
-        "build_peak_bytes": _peak_bytes(),
-    }
+    wall, cpu = _timed(lambda: train(folder, drawn, _IDENTITY, num_rows=num_rows, kind=kind))
+    return {"train_seconds": wall, "train_cpu_seconds": cpu, "build_peak_bytes": _peak_bytes()}
 
 
-def _fill(num_rows: int, dim: int, folder: Path) -> None:
-    """Add shards as large as the product makes them."""
-    for first in range(0, -(-num_rows // _BLOCK_ROWS), _SHARD_BLOCKS):
-        add_shard(folder, blocks(num_rows, dim, first, first + _SHARD_BLOCKS), _IDENTITY)
+def fill(num_rows: int, dim: int, folder: Path, shard: int) -> dict[str, Any]:
+    """Add one shard, as large as the product makes them, and measure that."""
+    remove_strays(folder)
+    if len(read_manifest(folder).shards) != shard:
+        raise SystemExit(f"{folder}: holds other shards than were measured; delete it and its .json files")
+    first = shard * _SHARD_BLOCKS
+    wall, cpu = _timed(
+        lambda: add_shard(folder, blocks(num_rows, dim, first, first + _SHARD_BLOCKS), _IDENTITY)
+    )
+    return {"fill_seconds": wall, "fill_cpu_seconds": cpu, "build_peak_bytes": _peak_bytes()}
+
+
+def num_shards(num_rows: int) -> int:
+    """Return how many shards so many rows are."""
+    return -(-num_rows // (_BLOCK_ROWS * _SHARD_BLOCKS))
 
 
 def search(num_rows: int, dim: int, folder: Path) -> dict[str, Any]:
@@ -195,32 +204,48 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _in_process(step: str, name: str, num_rows: int, options: argparse.Namespace, folder: Path) -> Any:
-    """Run one step in a process of its own."""
+def _in_process(
+    step: str, name: str, num_rows: int, options: argparse.Namespace, folder: Path, *, shard: int = 0
+) -> Any:
+    """Run one step in a process of its own, unless what it measured is there already."""
+    note = folder.with_name(f"{folder.name}-{step}-{shard}.json")
+    if note.exists():
+        return json.loads(note.read_bytes())
     command = [sys.executable, "-m", "benchmarks.search", "--step", step, "--kinds", name]
-    command += ["--rows", str(num_rows), "--dim", str(options.dim), "--work", str(folder)]
+    command += [
+        "--rows",
+        str(num_rows),
+        "--dim",
+        str(options.dim),
+        "--work",
+        str(folder),
+        "--shard",
+        str(shard),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    write_durably(note, finished.stdout)
+    print(f"{folder.name}: {step} {shard} done", file=sys.stderr, flush=True)
     return json.loads(finished.stdout)
 
 
 def measure(num_rows: int, options: argparse.Namespace, work: Path) -> Iterator[dict[str, Any]]:
     """Yield a line of the table for each kind."""
-    name = f"{num_rows:.0e}"
+    name = f"{num_rows:.0e}-{options.dim}"
     if 4 * num_rows * options.dim <= options.reference_bytes:
-        found = _in_process("reference", "flat-fp16", num_rows, options, work)
+        found = _in_process("reference", "flat-fp16", num_rows, options, work / f"reference-{name}")
         yield found | {"kind": _REFERENCE, "num_rows": num_rows}
     for kind in options.kinds:
         folder = work / f"{kind}-{name}"
-        built = _in_process("build", kind, num_rows, options, folder)
-        yield (
-            built
-            | _in_process("search", kind, num_rows, options, folder)
-            | {
-                "kind": kind,
-                "num_rows": num_rows,
-            }
-        )
+        trained = _in_process("build", kind, num_rows, options, folder)
+        filled = [
+            _in_process("fill", kind, num_rows, options, folder, shard=shard)
+            for shard in range(num_shards(num_rows))
+        ]
+        peak = max(step["build_peak_bytes"] for step in (trained, *filled))
+        totals = {key: sum(step[key] for step in filled) for key in ("fill_seconds", "fill_cpu_seconds")}
+        searched = _in_process("search", kind, num_rows, options, folder)
+        yield trained | totals | searched | {"build_peak_bytes": peak, "kind": kind, "num_rows": num_rows}
 
 
 def table(lines: list[dict[str, Any]]) -> Iterator[str]:
@@ -257,18 +282,21 @@ def main() -> int:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--reference-bytes", type=float, default=4e9)
-    parser.add_argument("--work", type=Path)
-    parser.add_argument("--step", choices=["build", "search", "reference"], help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help="keep what was built and measured here, and go on from it")
+    parser.add_argument("--step", choices=["build", "fill", "search", "reference"], help=argparse.SUPPRESS)
+    parser.add_argument("--shard", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step is not None:
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "build": lambda: build(options.kinds[0], options.rows[0], options.dim, options.work),
+            "fill": lambda: fill(options.rows[0], options.dim, options.work, options.shard),
             "search": lambda: search(options.rows[0], options.dim, options.work),
             "reference": lambda: reference(options.rows[0], options.dim),
         }
         print(json.dumps(steps[options.step]()))
         return 0
-    with tempfile.TemporaryDirectory(dir=options.work) as work:
+    with contextlib.ExitStack() as stack:
+        work = options.work or stack.enter_context(tempfile.TemporaryDirectory())
         lines: list[dict[str, Any]] = []
         for num_rows in options.rows:
             for line in measure(num_rows, options, Path(work)):

@@ -49,6 +49,10 @@ class PairHits:
             self.query_seconds_H[is_kept_H], self.other_seconds_H[is_kept_H], self.similarity_H[is_kept_H]
         )
 
+    def swapped(self) -> PairHits:
+        """Return the hits as they are seen from the other side."""
+        return PairHits(self.other_seconds_H, self.query_seconds_H, self.similarity_H)
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:

@@ -1,7 +1,8 @@
 """Comparing what was embedded: every asset that was not searched yet, against everything that was embedded.
 
 When an asset is searched it is compared with all others, and others added later are compared with it, so that two
-assets have been compared once both have been searched. What is found twice is recorded once (`ingest.match_rows`).
+assets have been compared once both have been searched. Two that wait together are compared from one side. What is found
+twice is recorded once (`ingest.match_rows`).
 """
 
 from __future__ import annotations

@@ -16,12 +16,19 @@ from db.canonical import digest_of
 from db.errors import ConfigError
 from db.files import write_durably
 from ingest.alignment import ALIGNMENT_RULES
+from ingest.borders import FRAME_RULES
 from ingest.encoders import EncoderIdentity
 from ingest.geometry import GEOMETRY_RULES
 from ingest.scoring import FEATURES, SCORING_RULES, Detector, Weights
 from ingest.timeline import TIMELINE_RULES
+from ingest.verification import VERIFICATION_RULES
+from ingest.views import VIEW_RULES
 
-RULES = f"{ALIGNMENT_RULES} {GEOMETRY_RULES} {TIMELINE_RULES} {SCORING_RULES}"
+RULES = (
+    f"{FRAME_RULES} {VIEW_RULES} {ALIGNMENT_RULES} {GEOMETRY_RULES} {VERIFICATION_RULES} {TIMELINE_RULES} "
+    f"{SCORING_RULES}"
+)
+"""Everything that a calibration rests on beside the encoder: from how frames are cut to how evidence is weighed."""
 
 _SHIPPED = Path(__file__).parent / "data" / "lite0_calibration.json"
 

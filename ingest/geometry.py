@@ -32,6 +32,8 @@ _MIN_INLIERS = 5
 _MAX_SCALE = 3.0
 _MAX_STRETCH = 2.0
 """A copy may be scaled 3 times and squeezed 2 times; anything beyond is a chance fit."""
+_TURNED = np.array([0, 7, 6, 5, 4, 3, 2, 1])
+"""The 8 directions of a descriptor, in the order in which a mirror shows them."""
 _BLUR_SIGMA = 1.5
 _WINDOW = 17
 _MIN_DEVIATION = 5.0
@@ -77,7 +79,29 @@ class Picture:
     @cached_property
     def mirrored(self) -> Picture:
         """The picture with left and right swapped."""
-        return Picture(np.ascontiguousarray(self.pixels_HW[:, ::-1]))
+        return _Mirrored(self)
+
+
+class _Mirrored(Picture):
+    """A picture seen in a mirror, with its keypoints: they are not looked for again."""
+
+    def __init__(self, source: Picture) -> None:
+        super().__init__(np.ascontiguousarray(source.pixels_HW[:, ::-1]))
+        self._source = source
+
+    @cached_property
+    def features(self) -> Features:
+        """The keypoints of the source.
+
+        A descriptor has 4 rows along its keypoint's orientation, of 4 cells of 8 directions each. The mirror swaps left
+        and right of the orientation: the rows change places, and directions turn the other way.
+        """
+        found = self._source.features
+        num = len(found.points_K2)
+        across = np.array([self.pixels_HW.shape[1] - 1, 0], dtype=np.float32)
+        cells = found.descriptors_KD.reshape(num, 4, 4, 8)[:, ::-1, :, _TURNED]
+        turned_KD = np.ascontiguousarray(cells).reshape(found.descriptors_KD.shape)
+        return Features(np.abs(across - found.points_K2), turned_KD)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ Shapes: B batch, C channels, H and W pixels, D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from ingest.compute import Compute
 
 MEAN_FILE = Path(__file__).parent / "data" / "lite0_mean.safetensors"
-_SHORT_SIDE = 224
+_SHORT_SIDE = 192
+_STEP = 32
+_LONGEST_SIDE = 480
+"""Sides are multiples of 32, which the network halves five times, and at most 2.5 times as long as each other: the
+operators keep memory for every size they have met, and there are no more than 19."""
 _DIM = 1280
 _GEM_P = 3.0
 _MAX_BATCH_GPU = 64
-# A larger batch is slower on a CPU: its activations no longer stay in the allocator's reusable memory.
-_MAX_BATCH_CPU = 2
+# A larger batch is slower on a CPU: its activations no longer stay in the allocator's reusable memory. What is left
+# over of a batch goes one by one: each number of pictures is another size to keep memory for.
+_BATCH_CPU = 4
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ class Lite0Encoder:
             name="efficientnet-lite0-gem",
             weights_sha256=weights_sha256,
             preprocessing=(
-                f"RGB; short side {_SHORT_SIDE}, aspect kept, bilinear with antialias; (x-127)/128; "
+                f"RGB; short side {_SHORT_SIDE}, aspect kept to multiples of {_STEP} up to {_LONGEST_SIDE}, "
+                "bilinear with antialias; (x-127)/128; "
                 f"GeM p={_GEM_P:g}; L2; minus mean of {mean.num_images} background pictures "
                 f"(sha256 {mean.sha256}); L2"
             ),
@@ -76,21 +82,31 @@ class Lite0Encoder:
         return self._identity
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed RGB pictures (each HWC uint8) as float32 BD unit rows. Pictures of one shape share a batch."""
+        """Embed RGB pictures (each HWC uint8) as float32 BD unit rows. Pictures of like aspect share a batch."""
         return center(self.embed_uncentered(images), self._mean.vector_D)
 
     def embed_uncentered(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed without the subtraction of the mean: what the mean itself is fitted on. Float32 BD unit rows."""
         vectors_BD = np.empty((len(images), _DIM), dtype=np.float32)
-        by_shape: dict[tuple[int, ...], list[int]] = {}
+        by_size: dict[tuple[int, int], list[int]] = {}
         for position, image in enumerate(images):
-            by_shape.setdefault(image.shape, []).append(position)
-        step = _MAX_BATCH_GPU if self._compute.device.type == "cuda" else _MAX_BATCH_CPU
-        for positions in by_shape.values():
-            for start in range(0, len(positions), step):
-                batch = positions[start : start + step]
-                vectors_BD[batch] = self._embed_batch([_resized(images[position]) for position in batch])
+            by_size.setdefault(_input_size(image), []).append(position)
+        for size, positions in by_size.items():
+            for batch in self._batches(positions):
+                vectors_BD[batch] = self._embed_batch(
+                    [_resized(images[position], size) for position in batch]
+                )
         return vectors_BD
+
+    def _batches(self, positions: Sequence[int]) -> Iterator[Sequence[int]]:
+        is_cpu = self._compute.device.type == "cpu"
+        step = _BATCH_CPU if is_cpu else _MAX_BATCH_GPU
+        for start in range(0, len(positions), step):
+            batch = positions[start : start + step]
+            if is_cpu and len(batch) < step:
+                yield from ([position] for position in batch)
+            else:
+                yield batch
 
     def _embed_batch(self, resized: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
         import torch
@@ -214,11 +230,15 @@ def _fold_batch_norms(module: torch.nn.Module) -> None:
         convolution = child
 
 
-def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scale an HWC picture so that its short side is 224 and its aspect stays."""
+def _input_size(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the width and height that an HWC picture is scaled to: as nearly its aspect as a multiple of 32 can be."""
+    height, width = image.shape[:2]
+    aspect = max(height, width) / min(height, width)
+    longer = min(_LONGEST_SIDE, round(_SHORT_SIDE * aspect / _STEP) * _STEP)
+    return (longer, _SHORT_SIDE) if width >= height else (_SHORT_SIDE, longer)
+
+
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     from PIL import Image
 
-    height, width = image.shape[:2]
-    scale = _SHORT_SIDE / min(height, width)
-    size = (max(_SHORT_SIDE, round(width * scale)), max(_SHORT_SIDE, round(height * scale)))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))

@@ -4,7 +4,8 @@ On one thread torch runs 1x1 convolutions by a slow path of its own, and activat
 TensorFlow as passes over memory. The operators that torch's compiler emits for oneDNN do all of it in one; called
 here by hand they need no compiler on the user's machine and no time to start.
 
-Shapes: B batch, C channels, H and W pixels, in channels-last memory.
+Shapes: B batch, C channels, H and W pixels, in channels-last memory. The sides of a picture are multiples of 32, so
+that they are even wherever they are halved.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ def _step(convolution: Any, is_clamped: bool, dtype: torch.dtype) -> _Step:
     if convolution.kernel_size == (1, 1):
         return _Pointwise(_packed(weight), bias, activation, dtype)
     stride = convolution.stride[0]
-    kernels = _kernels_by_parity(weight) if stride == 2 else {(0, 0): weight}
-    return _Spatial(kernels, bias, activation, stride, convolution.kernel_size[0] // 2, convolution.groups)
+    kernel = _led(weight) if stride == 2 else weight
+    return _Spatial(kernel, bias, activation, stride, convolution.kernel_size[0] // 2, convolution.groups)
 
 
 def _packed(weight_OI11: torch.Tensor) -> torch.Tensor:
@@ -99,21 +100,18 @@ def _packed(weight_OI11: torch.Tensor) -> torch.Tensor:
     return packed
 
 
-def _kernels_by_parity(weight_OIKK: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
-    """Return the kernel for each parity of (height, width): 0 odd, 1 even.
+def _led(weight_OIKK: torch.Tensor) -> torch.Tensor:
+    """Return the kernel with a row and a column of zeros before it.
 
-    TensorFlow pads an even side by one more after than before it. The same numbers come from even padding and a kernel
-    with a row or column of zeros before it, which costs less than a padded copy of the features.
+    TensorFlow pads an even side by one more after than before it. The same numbers come from even padding and this
+    kernel, which costs less than a padded copy of the features.
     """
     import torch
 
-    return {
-        (rows, columns): torch.nn.functional.pad(weight_OIKK, (columns, 0, rows, 0)).contiguous(
-            memory_format=torch.channels_last
-        )
-        for rows in (0, 1)
-        for columns in (0, 1)
-    }
+    led: torch.Tensor = torch.nn.functional.pad(weight_OIKK, (1, 0, 1, 0)).contiguous(
+        memory_format=torch.channels_last
+    )
+    return led
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +137,7 @@ class _Pointwise:
 class _Spatial:
     """The stem or a depthwise convolution, padded as TensorFlow does ("same")."""
 
-    kernels: dict[tuple[int, int], torch.Tensor]
-    """By parity of (height, width) where the stride is 2; one under (0, 0) where it is 1."""
+    kernel: torch.Tensor
     bias: torch.Tensor
     activation: _Activation
     stride: int
@@ -150,11 +147,9 @@ class _Spatial:
     def __call__(self, features_BCHW: torch.Tensor) -> torch.Tensor:
         import torch
 
-        height, width = features_BCHW.shape[2:]
-        parity = (1 - height % 2, 1 - width % 2) if self.stride == 2 else (0, 0)
         result: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
             features_BCHW.to(self.bias.dtype),
-            self.kernels[parity],
+            self.kernel,
             self.bias,
             [self.padding, self.padding],
             [self.stride, self.stride],

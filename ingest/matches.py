@@ -81,24 +81,50 @@ def find_matches(
 
     `others` are compared exactly, or by the nominator that is given in their place.
 
-    An asset is never compared with itself, so identical bytes are the caller's to see. Where two assets are in
-    both lists the pair is found from both sides. `period_seconds` is how far samples are apart. Memory is bounded by
-    a block of vectors, not by the library.
+    An asset is never compared with itself, so identical bytes are the caller's to see. Where two assets are in both
+    lists the shorter one is the query: it lies whole in the longer one more often than the other way round. Of the
+    longer one only those seconds are a query as well that the copies found so far leave open: it may show the same ones
+    twice. `period_seconds` is how far samples are apart. Memory is bounded by a block of vectors, not by the library.
 
     Raises `EncoderError` if an asset has no vectors of this encoder.
     """
     # Some rereading for a smaller memory: all hits of one batch of queries are held at once.
     nominator = others if isinstance(others, Nominator) else ExactNominator(store, identity, others)
     search = _Search(store, identity, detector, period_seconds)
+    by_length = sorted(set(queries), key=lambda sha256: (store.num_bytes(sha256, identity), sha256))
+    turn = {sha256: number for number, sha256 in enumerate(by_length)}
     for batch in store.blocks(queries, identity, max_rows=_QUERY_ROWS):
         hits: dict[tuple[str, str], dict[_Views, PairHits]] = defaultdict(dict)
+        present = frozenset(batch.assets)
         nominated = nominator.nominate(
             batch, min_similarity=detector.min_similarity, period_seconds=period_seconds
         )
         for pair, part in nominated:
-            hits[pair.query_sha256, pair.other_sha256][pair.query_view, pair.other_view] = part
+            near, far = (pair.query_sha256, pair.query_view), (pair.other_sha256, pair.other_view)
+            if turn.get(far[0], len(turn)) > turn[near[0]]:
+                hits[near[0], far[0]][near[1], far[1]] = part
+            elif far[0] in present:
+                # An approximate index may have found it from this side only.
+                hits[far[0], near[0]].setdefault((far[1], near[1]), part.swapped())
         for (query_sha256, other_sha256), by_views in sorted(hits.items(), key=lambda item: item[0]):
-            yield from search.spans(query_sha256, other_sha256, dict(sorted(by_views.items())))
+            spans = list(search.spans(query_sha256, other_sha256, dict(sorted(by_views.items()))))
+            yield from spans
+            if other_sha256 in turn:
+                rest = _left_open(by_views, [span for span in spans if search.is_copy(span)])
+                yield from search.spans(other_sha256, query_sha256, dict(sorted(rest.items())))
+
+
+def _left_open(hits: dict[_Views, PairHits], copies: Sequence[MatchSpan]) -> dict[_Views, PairHits]:
+    """Return the hits of a pair from its other side, without the seconds that were found; none without a copy."""
+    if not copies:
+        return {}
+    rest = {(far, near): part.swapped() for (near, far), part in hits.items()}
+    for span in copies:
+        start, end = span.other_start_seconds - _ON_LINE_SECONDS, span.other_end_seconds + _ON_LINE_SECONDS
+        for views, part in rest.items():
+            seconds_H = part.query_seconds_H
+            rest[views] = part.only((seconds_H < start) | (seconds_H > end))
+    return rest
 
 
 class _Search:
@@ -112,7 +138,10 @@ class _Search:
         self._reel = lru_cache(maxsize=_CACHED_REELS)(
             lambda asset, view: Reel(store.stills(asset, identity, view))
         )
-        self._rows = lru_cache(maxsize=_CACHED_ROWS)(lambda asset: store.read(asset, identity))
+        # The vectors have done their work: of a long film they are fifty times as large as all the rest.
+        self._rows = lru_cache(maxsize=_CACHED_ROWS)(
+            lambda asset: store.read(asset, identity).without_vectors()
+        )
 
     def spans(
         self, query_sha256: str, other_sha256: str, hits: dict[_Views, PairHits]
@@ -139,7 +168,7 @@ class _Search:
                 tried.update(_name(*rival) for rival in rivals)
                 judged = [self._judge(query_sha256, other_sha256, *rival) for rival in rivals]
                 span = max((found for found in (span, *judged) if found is not None), key=self._rank)
-            if span is not None and self._is_copy(span):
+            if span is not None and self.is_copy(span):
                 found.append(span)
                 hits = {key: _outside(part, span, self._period_seconds / 2) for key, part in hits.items()}
                 waiting = self._waiting(hits)
@@ -150,11 +179,12 @@ class _Search:
         nearest = max(failed, key=lambda span: span.probability, default=None)
         yield from _without_overlap(found or ([nearest] if nearest is not None else []))
 
-    def _is_copy(self, span: MatchSpan) -> bool:
+    def is_copy(self, span: MatchSpan) -> bool:
+        """Say whether a span is as sure as the detector asks."""
         return span.probability >= self._detector.min_probability
 
     def _rank(self, span: MatchSpan) -> tuple[bool, float]:
-        return self._is_copy(span), _worth(span)
+        return self.is_copy(span), _worth(span)
 
     def _waiting(self, hits: dict[_Views, PairHits]) -> list[tuple[_Views, Segment]]:
         """Return the segments worth judging, the most promising last: those that stand out, then by weight."""

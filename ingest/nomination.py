@@ -21,9 +21,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from db.canonical import digest_of
 from ingest.alignment import PairHits, expand_runs
-from ingest.borders import FRAME_RULES
 from ingest.errors import EncoderError
 from ingest.index.exact import FrameIndex
 from ingest.index.identity import IndexIdentity
@@ -33,8 +31,7 @@ from ingest.index.recall import NEIGHBOURS, NOMINATIONS
 from ingest.index.sharded import ShardedIndex
 from ingest.index.shards import assets_of
 from ingest.normalization import Normalization, load_normalization
-from ingest.vectors import VectorStore
-from ingest.views import VIEW_RULES
+from ingest.vectors import VectorStore, recipe_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -403,10 +400,9 @@ def index_of(project: Project, identity: EncoderIdentity) -> LibraryIndex:
     path = normalization_path(project, identity)
     normalized = _Normalized(load_normalization(path), identity) if path.is_file() else None
     # Rows of the same encoder that were cut by other rules lie at other times and show other parts of the picture.
-    rules = {"encoder": identity.digest, "frame_rules": FRAME_RULES, "view_rules": VIEW_RULES}
     return LibraryIndex(
         folder=index_folder(project, identity),
-        identity=IndexIdentity(encoder_digest=digest_of(rules), transform=normalized),
+        identity=IndexIdentity(encoder_digest=recipe_digest(identity), transform=normalized),
     )
 
 

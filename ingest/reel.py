@@ -18,8 +18,10 @@ from ingest.stills import STILL_SHORT_SIDE, Stills
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_KEPT_PIXELS = 1024
-_KEPT_PICTURES = 48
+_KEPT_PIXELS = 384
+"""Pictures of some 30 kB: as many as one comparison of two films watches, so that none is decoded twice for it."""
+_KEPT_PICTURES = 24
+"""Of some 600 kB with their keypoints and those of their mirrored selves."""
 _KEPT_STEPS = 16_384
 _TINY = 16
 

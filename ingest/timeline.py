@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -219,7 +220,7 @@ class _Watch:
         self._places = places
         self._seconds_T = places.query.seconds_S[list(positions)]
         self._near_TP = places.query_levels(positions)
-        self.is_moving = bool(np.abs(_changes(self._near_TP)).mean() >= _STILL_CHANGE)
+        self.is_moving = bool(np.abs(self._own_changes).mean() >= _STILL_CHANGE)
         self.middle = float(np.median(self._seconds_T))
 
     def correlation(self, line: Line) -> float:
@@ -268,9 +269,21 @@ class _Watch:
         far_TP, is_there_T = track.at(line.at(self._seconds_T))
         if is_there_T.mean() < _MIN_COVERED:
             return 0.0
-        near, far = _changes(self._near_TP[is_there_T]), _changes(far_TP[is_there_T])
-        energy = float(np.square(near).sum()) * float(np.square(far).sum())
-        return float((near * far).sum()) / energy**0.5 if energy > 0 else 0.0
+        if is_there_T.all():
+            near, near_energy, far = self._own_changes, self._energy, _changes(far_TP)
+        else:
+            near, far = _changes(self._near_TP[is_there_T]), _changes(far_TP[is_there_T])
+            near_energy = float(np.vdot(near, near))
+        energy = near_energy * float(np.vdot(far, far))
+        return float(np.vdot(near, far)) / energy**0.5 if energy > 0 else 0.0
+
+    @cached_property
+    def _own_changes(self) -> NDArray[np.float32]:
+        return _changes(self._near_TP)
+
+    @cached_property
+    def _energy(self) -> float:
+        return float(np.vdot(self._own_changes, self._own_changes))
 
 
 def _changes(levels_TP: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,9 +1,10 @@
 """Vectors of sampled frames, kept as Parquet and read back in bounded blocks.
 
-One file for each asset and encoder, at `<encoder digest, 16 digits>/<asset digest, 2 digits>/<asset digest>.parquet`,
-with a file of stills beside it (`ingest.stills`). The files are the truth; any index is built from them. A row is a run
-of sampled frames of one view that look alike: its time, the unit vector of its first frame in half precision, the PDQ
-fingerprint, and whether there is texture enough to compare.
+One file for each asset and recipe, at `<recipe digest, 16 digits>/<asset digest, 2 digits>/<asset digest>.parquet`,
+with a file of stills beside it (`ingest.stills`). The recipe is the encoder and the rules that cut and gated frames:
+vectors made by other rules lie elsewhere, are not found, and are made anew when the footage is ingested. The files
+are the truth; any index is built from them. A row is a run of sampled frames of one view that look alike: its time, the
+unit vector of its first frame in half precision, the PDQ fingerprint, and whether there is texture enough to compare.
 
 Shapes: N rows, D dimensions.
 """
@@ -13,12 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from db.canonical import digest_of
 from db.files import durable_file
 from ingest.borders import FRAME_RULES
 from ingest.encoders import EncoderIdentity
@@ -62,6 +64,10 @@ class FrameVectors:
         """Number of runs, over all views."""
         return len(self.pts_N)
 
+    def without_vectors(self) -> FrameVectors:
+        """Return the rows with everything but their vectors, which are most of what they take."""
+        return replace(self, vectors_ND=np.empty((0, self.vectors_ND.shape[1]), dtype=np.float16))
+
     def of_view(self, view: int) -> NDArray[np.int64]:
         """Return the positions of a view's rows."""
         return np.flatnonzero(self.view_N == view)
@@ -88,17 +94,22 @@ class VectorStore:
 
     def path(self, asset_sha256: str, identity: EncoderIdentity) -> Path:
         """Return where an asset's vectors lie or would lie."""
-        return self._folder / identity.digest[:16] / asset_sha256[:2] / f"{asset_sha256}.parquet"
+        return self._folder / recipe_digest(identity)[:16] / asset_sha256[:2] / f"{asset_sha256}.parquet"
 
     def stills_path(self, asset_sha256: str, identity: EncoderIdentity) -> Path:
         """Return where an asset's stills lie or would lie."""
         return self.path(asset_sha256, identity).with_suffix(".stills.parquet")
 
     def has(self, asset_sha256: str, identity: EncoderIdentity) -> bool:
-        """Return whether both files are there."""
+        """Return whether both files are there, made by the rules that hold today."""
         return (
             self.path(asset_sha256, identity).is_file() and self.stills_path(asset_sha256, identity).is_file()
         )
+
+    def num_bytes(self, asset_sha256: str, identity: EncoderIdentity) -> int:
+        """Return the size of an asset's vectors, which grows with its rows; 0 where they are missing."""
+        path = self.path(asset_sha256, identity)
+        return path.stat().st_size if path.is_file() else 0
 
     @contextmanager
     def writing_stills(self, asset_sha256: str, identity: EncoderIdentity) -> Iterator[StillsWriter]:
@@ -130,7 +141,7 @@ class VectorStore:
             }
         ).replace_schema_metadata(
             {
-                _IDENTITY_KEY: json.dumps(_provenance(identity), sort_keys=True),
+                _IDENTITY_KEY: json.dumps(_recipe(identity), sort_keys=True),
                 _VIEWS_KEY: json.dumps([asdict(box) for box in vectors.boxes]),
             }
         )
@@ -199,15 +210,20 @@ class VectorStore:
     @staticmethod
     def _check_identity(path: Path, metadata: dict[bytes, bytes] | None, identity: EncoderIdentity) -> None:
         found: Any = json.loads((metadata or {}).get(_IDENTITY_KEY, b"null"))
-        if found != _provenance(identity):
+        if found != _recipe(identity):
             name = found["name"] if isinstance(found, dict) else "an unknown encoder"
             raise EncoderError(
                 f"{path}: vectors of {name} cannot be compared with vectors of {identity.name}"
             )
 
 
-def _provenance(identity: EncoderIdentity) -> dict[str, Any]:
-    """Return what vectors must share to be comparable: the encoder, and the rules that cut and gated the frames."""
+def recipe_digest(identity: EncoderIdentity) -> str:
+    """Return the SHA-256 of everything that vectors must share to be comparable."""
+    return digest_of(_recipe(identity))
+
+
+def _recipe(identity: EncoderIdentity) -> dict[str, Any]:
+    """Return what vectors must share: the encoder, and the rules that cut and gated the frames."""
     return asdict(identity) | {"frame_rules": FRAME_RULES, "view_rules": VIEW_RULES}
 
 

@@ -4,11 +4,12 @@ An inset, the halves of a split screen and the sharp middle of a blurred pad are
 and no vector of the whole frame shows them. What gives them away is their outline: straight, along the rows and
 columns, and there in every frame while both sides of it move. Edges of things filmed are rarely all of that.
 
-Shapes: T frames of one size, H and W pixels.
+Shapes: T frames of one size, H and W pixels, Y and X cells of 8 by 8 of them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VIEW_RULES = "outlines-1"
+VIEW_RULES = "outlines-2"
 """Names the rules of this module; part of what makes stored vectors comparable."""
 
 _LONG_SIDE = 160
@@ -29,7 +30,13 @@ _MIN_SIDE = 0.2
 """Of the frame: a smaller inset has too few pixels left to be recognised by."""
 _MAX_AREA = 0.9
 """Of the frame: a larger part is the whole with a rim."""
-_MIN_OUTLINE = 0.35
+_MIN_OUTLINE = 0.25
+_FURTHER_SIDE = 0.1
+"""What each further side with an outline is worth: a door may have two by chance, an inset has four."""
+_MIN_CHANGE = 0.35
+"""Mean change in grey levels below which a part stands still: half of what verification asks for, so that nothing is
+lost by it that could have become a match."""
+_CELL = 8
 _BESIDE = 3
 _MAX_SHARED = 0.7
 _MAX_BOXES = 3
@@ -75,12 +82,12 @@ def _inside(start: float, end: float, size: int) -> tuple[int, int]:
 def find_boxes(frames: Sequence[NDArray[np.uint8]]) -> list[ViewBox]:
     """Find up to three parts with an outline that all `frames` (grey HW, one size, in order of time) share.
 
-    The clearest outline comes first. What does not move could as well be a window or a door, and of a single frame any
-    straight edge is one: such parts cost time but do no harm.
+    The clearest outline with most sides comes first. A part in which nothing moves is a wall, a window or a logo and
+    no footage, whatever its outline.
     """
     small_THW = np.stack([_small(frame) for frame in frames]).astype(np.float32)
     columns_HX, rows_YW = _outlines(small_THW)
-    return _boxes(columns_HX, rows_YW.T)
+    return _distinct(_boxes(columns_HX, rows_YW.T), _coarse(small_THW))
 
 
 def _small(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -114,8 +121,8 @@ def _shifted(values_HX: NDArray[np.float32], shift: int) -> NDArray[np.float32]:
     return np.asarray(np.roll(values_HX, shift, axis=1))
 
 
-def _boxes(columns_HX: NDArray[np.float32], rows_WY: NDArray[np.float32]) -> list[ViewBox]:
-    """Combine lines to boxes; a side on the edge of the frame needs no outline, but one side must have one."""
+def _boxes(columns_HX: NDArray[np.float32], rows_WY: NDArray[np.float32]) -> list[tuple[float, ViewBox]]:
+    """Combine lines to rated boxes; a side on the edge of the frame needs no outline, but one side must have one."""
     height, width = columns_HX.shape[0], rows_WY.shape[0]
     lefts = _lines(columns_HX)
     tops = _lines(rows_WY)
@@ -136,11 +143,11 @@ def _boxes(columns_HX: NDArray[np.float32], rows_WY: NDArray[np.float32]) -> lis
                 for y in (top, bottom)
                 if 0 < y < height
             ]
-            score = float(min(sides))
-            if score >= _MIN_OUTLINE:
+            least = float(min(sides))
+            if least >= _MIN_OUTLINE:
                 box = ViewBox(top / height, bottom / height, left / width, right / width)
-                found.append((score, box))
-    return _distinct(found)
+                found.append((least + _FURTHER_SIDE * (len(sides) - 1), box))
+    return found
 
 
 def _lines(strength: NDArray[np.float32]) -> list[int]:
@@ -169,11 +176,33 @@ def _pairs(positions: Sequence[int], size: int) -> list[tuple[int, int]]:
     ]
 
 
-def _distinct(found: list[tuple[float, ViewBox]]) -> list[ViewBox]:
+def _distinct(found: Sequence[tuple[float, ViewBox]], coarse_TYX: NDArray[np.float32]) -> list[ViewBox]:
+    """Keep the best rated that differ from each other and move."""
     kept: list[ViewBox] = []
     for _, box in sorted(found, key=lambda item: (-item[0], -item[1].area)):
         if len(kept) == _MAX_BOXES:
             break
-        if all(box.overlap(other) < _MAX_SHARED for other in kept):
+        if all(box.overlap(other) < _MAX_SHARED for other in kept) and _is_moving(box, coarse_TYX):
             kept.append(box)
     return kept
+
+
+def _is_moving(box: ViewBox, coarse_TYX: NDArray[np.float32]) -> bool:
+    """Say whether the cells inside a box ever differ from their mean, beyond what all of them do at once."""
+    height, width = coarse_TYX.shape[1:]
+    rows = slice(math.ceil(box.top * height), math.floor(box.bottom * height))
+    columns = slice(math.ceil(box.left * width), math.floor(box.right * width))
+    inside_TYX = coarse_TYX[:, rows, columns]
+    if inside_TYX.size == 0:
+        return True
+    changes_TYX = inside_TYX - inside_TYX.mean(axis=0)
+    changes_TYX -= changes_TYX.mean(axis=(1, 2), keepdims=True)
+    return bool(np.abs(changes_TYX).mean(axis=(1, 2)).max() >= _MIN_CHANGE)
+
+
+def _coarse(small_THW: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means of square cells: coding noise is not motion."""
+    num, height, width = small_THW.shape
+    rows, columns = height // _CELL, width // _CELL
+    cells = small_THW[:, : rows * _CELL, : columns * _CELL].reshape(num, rows, _CELL, columns, _CELL)
+    return np.asarray(cells.mean(axis=(2, 4)), dtype=np.float32)

@@ -11,6 +11,7 @@ from db.canonical import digest_of
 from db.errors import ConfigError
 from ingest import detectors
 from ingest.alignment import ALIGNMENT_RULES
+from ingest.borders import FRAME_RULES
 from ingest.detectors import (
     CAUTIOUS_DETECTOR,
     RULES,
@@ -24,8 +25,10 @@ from ingest.detectors import (
 )
 from ingest.encoders import EncoderIdentity
 from ingest.geometry import GEOMETRY_RULES
-from ingest.scoring import FEATURES, Detector, Weights
+from ingest.scoring import FEATURES, SCORING_RULES, Detector, Weights
 from ingest.timeline import TIMELINE_RULES
+from ingest.verification import VERIFICATION_RULES
+from ingest.views import VIEW_RULES
 
 _LITE0 = EncoderIdentity("efficientnet-lite0-gem", "0" * 64, "p", 1280)
 _CLIP = EncoderIdentity("open_clip:ViT-B-32", "0" * 64, "p", 512)
@@ -78,7 +81,8 @@ def test_what_a_calibration_starts_from_belongs_to_an_encoder() -> None:
 
 
 def test_the_rules_name_every_module_that_decides() -> None:
-    assert {ALIGNMENT_RULES, GEOMETRY_RULES, TIMELINE_RULES} <= set(RULES.split())
+    decide = {ALIGNMENT_RULES, GEOMETRY_RULES, VERIFICATION_RULES, TIMELINE_RULES, SCORING_RULES}
+    assert decide | {FRAME_RULES, VIEW_RULES} == set(RULES.split())
     assert STARTING_DETECTOR.rules == CAUTIOUS_DETECTOR.rules == RULES
 
 

@@ -180,6 +180,15 @@ def test_parts_have_rows_at_half_the_rate_and_stills_of_their_own(tmp_path: Path
     )
 
 
+def test_a_part_in_which_nothing_moves_is_no_view(tmp_path: Path) -> None:
+    """A window or a poster: whatever was found in it would be turned down for want of motion."""
+    poster = _soft(26, 1)[0]
+    beside_a_poster = [np.concatenate([frame, poster], axis=1) for frame in _soft(21, 40)]
+    boxes = _embed(tmp_path, beside_a_poster).vectors.boxes
+    assert any(box.right == pytest.approx(0.5, abs=0.02) for box in boxes)
+    assert all(box.left < 0.48 for box in boxes)
+
+
 def test_a_part_that_returns_is_the_same_view(tmp_path: Path) -> None:
     """The second batch of 32 has no split screen, the third has."""
     embedded = _embed(tmp_path, [*_split(32), *_soft_wide(32), *_split(32)])

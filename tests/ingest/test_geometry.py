@@ -120,6 +120,23 @@ def test_a_mirrored_copy_agrees_once_it_is_mirrored_back() -> None:
     assert unregistered is None or unregistered.mean < 0.3
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_keypoints_of_a_mirrored_picture_are_those_that_would_be_found_in_it(seed: int) -> None:
+    """They are made from those of the picture, which saves looking for them."""
+    picture = _pictures(_scene(seed)[:1])[0]
+    made, found = picture.mirrored.features, detect(picture.mirrored.pixels_HW)
+    likeness = made.descriptors_KD @ found.descriptors_KD.T
+    apart = np.linalg.norm(made.points_K2 - found.points_K2[likeness.argmax(axis=1)], axis=1)
+    assert np.median(likeness.max(axis=1)) > 0.97
+    assert (apart < 1).mean() > 0.85
+
+
+def test_a_mirrored_picture_without_keypoints_has_none() -> None:
+    plain = Picture(np.full((40, 60), 90, dtype=np.uint8)).mirrored.features
+    assert plain.points_K2.shape == (0, 2)
+    assert plain.descriptors_KD.shape == (0, 128)
+
+
 def test_another_subject_in_the_same_room_does_not_agree_where_it_moves() -> None:
     """The room registers well, and most of the picture is the room."""
     pairs = _pairs(_two_takes(5), _two_takes(6))

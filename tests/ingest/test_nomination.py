@@ -260,7 +260,7 @@ def test_an_index_of_another_encoder_or_transform_is_refused(project: Project, s
 
 def test_rows_cut_by_other_rules_are_another_index(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     before = index_of(project, _IDENTITY).identity
-    monkeypatch.setattr(nomination, "VIEW_RULES", "other")
+    monkeypatch.setattr("ingest.vectors.VIEW_RULES", "other")
     assert index_of(project, _IDENTITY).identity != before
 
 
@@ -346,7 +346,7 @@ def test_matches_are_the_same_with_and_without_an_index(project: Project, tmp_pa
     with project.session() as session:
         assets = list(queries.embedded_assets(session, identity.digest))
     exact = list(find_matches(store, identity, assets, assets, detector))
-    assert {span.query_sha256 for span in exact} == set(assets)
+    assert [{span.query_sha256, span.other_sha256} for span in exact] == [set(assets)]
 
     def _rows_of(wanted: Sequence[str]) -> Iterator[IndexRows]:
         for block in store.blocks(wanted, identity):

@@ -82,17 +82,28 @@ def test_an_asset_is_there_once_its_vectors_and_its_stills_are(tmp_path: Path) -
         store.stills(_asset(1), _IDENTITY, 0)
 
 
-def test_vectors_made_under_other_rules_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rules", ["FRAME_RULES", "VIEW_RULES"])
+def test_vectors_made_under_other_rules_are_made_anew_and_never_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str
+) -> None:
     """Where frames were cut differently, vectors of the same encoder cannot be compared either."""
     from ingest import vectors
 
     store = VectorStore(tmp_path)
-    store.write(_asset(1), _IDENTITY, _vectors(1, 4))
-    for rules in ("FRAME_RULES", "VIEW_RULES"):
-        with monkeypatch.context() as patched:
-            patched.setattr(vectors, rules, "others")
-            with pytest.raises(EncoderError, match="cannot be compared"):
-                store.read(_asset(1), _IDENTITY)
+    old = store.write(_asset(1), _IDENTITY, _vectors(1, 4))
+    with store.writing_stills(_asset(1), _IDENTITY):
+        pass
+    assert store.has(_asset(1), _IDENTITY)
+    monkeypatch.setattr(vectors, rules, "others")
+    assert not store.has(_asset(1), _IDENTITY)
+    with pytest.raises(EncoderError, match="cannot be read"):
+        store.read(_asset(1), _IDENTITY)
+    # Not even where somebody put the old file to the new place.
+    new = store.path(_asset(1), _IDENTITY)
+    new.parent.mkdir(parents=True)
+    new.write_bytes(old.read_bytes())
+    with pytest.raises(EncoderError, match="cannot be compared"):
+        store.read(_asset(1), _IDENTITY)
 
 
 def test_encoders_have_files_of_their_own(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ingest import verification
 from ingest.alignment import Segment
 from ingest.reel import Reel
 from ingest.verification import Verified, verify
@@ -125,6 +126,15 @@ def test_other_seconds_of_the_same_camera_disagree_too(tmp_path: Path) -> None:
 def test_different_scenes_do_not_fit(tmp_path: Path) -> None:
     found = verify(*_reels(tmp_path, scene(9), scene(10)), _segment(0.5, 5.5, 1.0))
     assert found is None or (found.agreement.mean < 0.3 and found.correlation < 0.4)
+
+
+def test_pictures_that_agree_nowhere_are_given_up_before_they_are_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of what is nominated is no copy, and looking for its exact offset was half of the cost."""
+    monkeypatch.setattr(verification, "fit_line", lambda *_, **__: pytest.fail("an offset was looked for"))
+    unlike = [_reels(tmp_path / str(seed), scene(seed), scene(seed + 1)) for seed in (31, 41, 51)]
+    assert [verify(*reels, _segment(0.5, 5.5, 1.0)) for reels in unlike] == [None] * 3
 
 
 def test_a_still_picture_agrees_at_the_offset_it_was_given(tmp_path: Path) -> None:

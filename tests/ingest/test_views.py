@@ -71,6 +71,18 @@ def test_an_inset_over_a_moving_host_is_found(
     assert any(_is_close(box, wanted) for box in find_boxes(_compressed(frames)))
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_an_inset_with_a_faint_outline_is_found(seed: int) -> None:
+    """Both films have little contrast, as toys on a table have. Three of six were missed for want of an outline."""
+    frames = _laid(_faded(_moving(seed)), _faded(_moving(seed + 50, 54, 72)), 60, 82)
+    wanted = ViewBox(60 / 120, 114 / 120, 82 / 160, 154 / 160)
+    assert any(_is_close(box, wanted) for box in find_boxes(_compressed(frames)))
+
+
+def _faded(frames: Greys) -> Greys:
+    return [(90 + 0.2 * (frame.astype(np.float32) - 128)).round().astype(np.uint8) for frame in frames]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_both_halves_of_a_split_screen_are_found(seed: int) -> None:
     halves = zip(_moving(seed, 90, 80), _moving(seed + 50, 90, 80), strict=True)
@@ -94,17 +106,22 @@ def test_a_plain_moving_scene_has_no_parts() -> None:
         assert find_boxes(_compressed(_moving(seed))) == []
 
 
-def test_a_picture_that_stands_still_has_three_parts_at_most() -> None:
-    """Any edge in it is there in every frame. Parts that are none cost time, so they must be few."""
+def test_a_picture_that_stands_still_has_no_parts() -> None:
+    """Any edge in it is there in every frame. Parts that are none take the place of those that are."""
     random = np.random.default_rng(7)
-    noise = [random.integers(0, 256, (120, 160), dtype=np.uint8)] * _NUM_FRAMES
-    assert find_boxes(noise) == []
-    panes = np.kron(random.integers(0, 256, (4, 5), dtype=np.uint8), np.ones((30, 32), dtype=np.uint8))
-    boxes = find_boxes([panes] * _NUM_FRAMES)
-    assert len(boxes) <= 3
-    assert all(box.overlap(other) < 0.7 for number, box in enumerate(boxes) for other in boxes[:number])
+    panes = np.kron(random.integers(0, 256, (4, 5), dtype=np.uint8), np.ones((60, 64), dtype=np.uint8))
+    assert find_boxes([panes] * _NUM_FRAMES) == []
+    assert find_boxes(_compressed([panes] * _NUM_FRAMES)) == []
     for seed in range(1, 5):
-        assert len(find_boxes(_moving(seed)[:1] * _NUM_FRAMES)) <= 3
+        assert find_boxes(_moving(seed)[:1] * _NUM_FRAMES) == []
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_film_beside_a_picture_that_stands_still_is_found(seed: int) -> None:
+    """The still one has more edges, and clearer ones, than the outline of the other."""
+    poster = _moving(seed + 50, 90, 80)[0]
+    boxes = find_boxes([np.concatenate([frame, poster], axis=1) for frame in _moving(seed, 90, 80)])
+    assert all(box.left < 0.48 for box in boxes)
 
 
 def test_an_inset_of_a_few_pixels_or_nearly_the_whole_is_no_part() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from db.project import Project
-from ingest.vectors import VectorStore
+from ingest.vectors import VectorStore, recipe_digest
 from tests.training.screening.licensed_model import GridEncoder
 from training.screening.held_vectors import HeldVectors
 
@@ -18,7 +18,7 @@ def assets(project: Project) -> list[str]:
     """Digests of all files of the project."""
     return sorted(
         path.name.removesuffix(".parquet")
-        for path in project.vectors.glob(f"{IDENTITY.digest[:16]}/*/*.parquet")
+        for path in project.vectors.glob(f"{recipe_digest(IDENTITY)[:16]}/*/*.parquet")
         if "stills" not in path.name
     )
 
