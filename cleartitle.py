@@ -38,16 +38,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _COMMANDS = {
     "init": ("governance.commands", "init", "Create or migrate a project folder."),
-    "ingest": ("ingest.commands", "ingest", "Take footage in, with its rights."),
+    "ingest": ("ingest.intake.commands", "ingest", "Take footage in, with its rights."),
     "signals": (
         "ingest.signals.commands",
         "signals",
         "Read what files and saved sites say about AI and data mining.",
     ),
     "calibrate": ("governance.calibrate_command", "calibrate", "Measure the detector on your footage."),
-    "find": ("ingest.find_command", "find", "Where a clip occurs, with pictures side by side."),
-    "index": ("ingest.index_commands", "index", "Build and check the index of a large library."),
-    "encoder": ("ingest.encoder_commands", "encoder", "Show, fetch or fit the frame encoder."),
+    "find": ("ingest.lookup.commands", "find", "Where a clip occurs, with pictures side by side."),
+    "index": ("ingest.index.commands", "index", "Build and check the index of a large library."),
+    "encoder": ("ingest.encoders.commands", "encoder", "Show, fetch or fit the frame encoder."),
     "clear": ("governance.commands", "clear", "Decide every clip under a policy."),
     "audit": ("governance.audit.commands", "audit", "What is in the library, and what is wrong with it."),
     "why": ("governance.decisions.why_command", "why", "Why a clip is in or out."),

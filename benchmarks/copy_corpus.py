@@ -33,14 +33,14 @@ from benchmarks.peers import Corpus, Cost, Row, write_cost, write_predictions
 from db.canonical import digest_of
 from db.errors import Error
 from db.files import write_durably
-from ingest.compute import choose_compute
-from ingest.detectors import detector_for, read_calibration
-from ingest.digests import file_digest
-from ingest.embedding import embed_file
-from ingest.encoders import Encoder, EncoderIdentity, open_encoder
-from ingest.matches import MatchSpan, find_matches
-from ingest.scoring import Detector
-from ingest.vectors import VectorStore
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import Encoder, EncoderIdentity, open_encoder
+from ingest.matching.detectors import detector_for, read_calibration
+from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.scoring import Detector
+from ingest.media.digests import file_digest
+from ingest.pictures.embedding import embed_file
+from ingest.pictures.vectors import VectorStore
 
 _T = TypeVar("_T")
 

@@ -21,13 +21,13 @@ from pathlib import Path
 
 from benchmarks.copy_corpus import chosen_detector, judge_everything
 from db.errors import Error
-from ingest.compute import choose_compute
-from ingest.digests import file_digest
-from ingest.embedding import embed_file
-from ingest.encoders import Encoder, open_encoder
-from ingest.matches import MatchSpan, find_matches
-from ingest.scoring import Detector
-from ingest.vectors import VectorStore
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import Encoder, open_encoder
+from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.scoring import Detector
+from ingest.media.digests import file_digest
+from ingest.pictures.embedding import embed_file
+from ingest.pictures.vectors import VectorStore
 
 _NOT_FOOTAGE = {".csv", ".md", ".txt"}
 _SHOWN = 8

@@ -23,16 +23,16 @@ from pathlib import Path
 import av
 import torch
 
-from ingest.compute import Compute, choose_compute
-from ingest.container import opened_video
-from ingest.encoders import Encoder
+from ingest.encoders.compute import Compute, choose_compute
+from ingest.encoders.encoder import Encoder
+from ingest.encoders.lite0 import open_lite0
 from ingest.errors import MediaError
-from ingest.frames import ScannedFrame, scan_frames
-from ingest.keyframes import scan_keyframes
-from ingest.lite0 import open_lite0
-from ingest.readahead import read_ahead
-from ingest.shots import ShotCutter
-from ingest.sources import SourceFile, walk_sources
+from ingest.intake.readahead import read_ahead
+from ingest.media.container import opened_video
+from ingest.media.frames import ScannedFrame, scan_frames
+from ingest.media.keyframes import scan_keyframes
+from ingest.media.shots import ShotCutter
+from ingest.media.sources import SourceFile, walk_sources
 
 _SAMPLES = Fraction(2)
 _STILLS = Fraction(10)

@@ -28,8 +28,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ingest.compute import choose_compute
-from ingest.lite0 import MEAN_FILE, open_lite0, write_mean
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.lite0 import MEAN_FILE, open_lite0, write_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

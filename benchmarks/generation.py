@@ -27,7 +27,7 @@ import torch
 
 from db.errors import Error
 from ingest.errors import MediaError
-from ingest.frames import decode_clip
+from ingest.media.frames import decode_clip
 from training.generation.sequence import draw_loop, draw_sequence, overlap_of, step_sizes
 from training.video_model import VariedClip
 from training.weights import TrainedModel, load_weights

@@ -205,8 +205,8 @@ def _flat_lines(bench: Bench, index: FlatIndex, limits: Limits) -> Iterator[Row]
 
 def embedding_rate(bench: Bench) -> float:
     """Return frames a second through the embedded encoder, from pictures of its own input size in host memory."""
-    from ingest.compute import Compute
-    from ingest.lite0 import open_lite0
+    from ingest.encoders.compute import Compute
+    from ingest.encoders.lite0 import open_lite0
 
     compute = Compute(device=bench.device, dtype=bench.dtype, reason="benchmark")
     encoder = open_lite0(compute)

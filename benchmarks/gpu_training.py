@@ -45,7 +45,7 @@ from torch import Tensor
 
 from db.canonical import digest_of
 from governance.snapshots.snapshot import ClearedSpan, Snapshot
-from ingest.compute import choose_compute
+from ingest.encoders.compute import choose_compute
 from tests.training.cleared_footage import KEY, Footage, make_permit, make_snapshot, open_ledger
 from training.checkpoint import checkpoint_paths, load_checkpoint, step_of
 from training.config import TrainingConfig, config_from_mapping

@@ -27,13 +27,13 @@ import numpy as np
 
 from db.files import write_durably
 from ingest.attacks.film import Picture, write_film
-from ingest.compute import choose_compute
-from ingest.detectors import starting_detector
-from ingest.digests import file_digest
-from ingest.embedding import embed_file
-from ingest.lite0 import open_lite0
-from ingest.matches import find_matches
-from ingest.vectors import VectorStore
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.lite0 import open_lite0
+from ingest.matching.detectors import starting_detector
+from ingest.matching.matches import find_matches
+from ingest.media.digests import file_digest
+from ingest.pictures.embedding import embed_file
+from ingest.pictures.vectors import VectorStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

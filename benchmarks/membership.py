@@ -27,7 +27,7 @@ import torch
 
 from governance.snapshots.snapshot import ClearedSpan, Snapshot
 from ingest.errors import MediaError
-from ingest.probe import probe
+from ingest.media.probe import probe
 from tests.training.cleared_footage import Footage, make_snapshot, open_clips, open_ledger
 from training.config import TrainingConfig, config_from_mapping
 from training.data import ClearedClips

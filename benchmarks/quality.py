@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from db.errors import Error
-from ingest.compute import choose_compute
-from ingest.encoders import open_encoder
-from ingest.frames import decode_clip, scan_frames
-from ingest.probe import probe
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import open_encoder
+from ingest.media.frames import decode_clip, scan_frames
+from ingest.media.probe import probe
 from training.generation.clip_file import write_clip
 from training.quality.definitions import CLIP_DEFINITIONS
 from training.quality.measuring import measure_quality
@@ -33,7 +33,7 @@ from training.quality.measuring import measure_quality
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
     from training.quality.card import QualityCard
 
 _SEED = 11

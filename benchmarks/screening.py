@@ -40,10 +40,10 @@ from typing import TYPE_CHECKING
 from db.clock import utc_now
 from db.project import Project, open_project
 from governance.snapshots.snapshot import ClearedSpan, Snapshot, open_snapshot
-from ingest.compute import choose_compute
-from ingest.encoders import open_encoder
-from ingest.find import read_query
-from ingest.frames import decode_clip
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import open_encoder
+from ingest.lookup.find import read_query
+from ingest.media.frames import decode_clip
 from training.copying.distances import drawn_frames
 from training.generation.clip_file import write_clip
 from training.screening.nearest import open_nearest
@@ -192,7 +192,7 @@ def _span_frames(snapshot: Snapshot, span: ClearedSpan, *, seconds: float) -> ND
 
 def _file_frames(path: Path) -> NDArray[np.uint8]:
     """Return sixteen pictures TCHW of the first two seconds of a file."""
-    from ingest.probe import probe
+    from ingest.media.probe import probe
 
     facts = probe(path)
     with path.open("rb") as source:
@@ -270,7 +270,7 @@ def report_attribution(project: Project, made: Sequence[Made], work: Path) -> No
 def other_cuts(footage: Path, config: RunConfig) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Yield two seconds from the middle of each file that was not trained on, TCHW as training reads them."""
     from ingest.errors import MediaError
-    from ingest.probe import probe
+    from ingest.media.probe import probe
 
     for row in _rights(footage):
         path = footage / row["file"]

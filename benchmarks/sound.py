@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from db.errors import Error
-from ingest.container import opened_video
-from ingest.digests import file_digest
+from ingest.media.container import opened_video
+from ingest.media.digests import file_digest
 from ingest.sound.chromaprint import HOP_SECONDS, SAMPLE_RATE
 from ingest.sound.matches import SoundSpan, find_sound_matches
 from ingest.sound.prints import SoundFingerprint, SoundPrinter, read_sound

@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from db.errors import Error
-from ingest.container import opened_video
-from ingest.decoding import Decoder
-from ingest.raster import Rasterizer
+from ingest.media.container import opened_video
+from ingest.media.decoding import Decoder
+from ingest.media.raster import Rasterizer
 from ingest.watermark.codeword import CHECK_BITS, NUM_PATHS
 from ingest.watermark.keys import WatermarkKey
 from ingest.watermark.mark_id import ID_BITS

@@ -82,7 +82,7 @@ def calibrate(
     Example: cleartitle calibrate --footage reels/ --precision 0.99
     """
     from db.project import open_project
-    from ingest.detectors import calibration_path, write_calibration
+    from ingest.matching.detectors import calibration_path, write_calibration
 
     project = open_project(project_dir)
     bases, refused = _survey(footage, _read_groups(groups_path), seed, max_clips)
@@ -124,8 +124,8 @@ def _survey(
     from random import Random
 
     from ingest.attacks.bases import Base, survey_bases
-    from ingest.calibrate import bases_of
-    from ingest.sources import SourceFile, walk_sources
+    from ingest.matching.calibrate import bases_of
+    from ingest.media.sources import SourceFile, walk_sources
 
     paths = [source.path for source in walk_sources([footage]) if isinstance(source, SourceFile)]
     named = [path for path in paths if not groups or path.name in groups]
@@ -161,11 +161,11 @@ def _measured(
     refused: Counter[str],
 ) -> tuple[Any, Any, dict[str, Any]]:
     from ingest.attacks.suite import plan_suite
-    from ingest.calibrate import Workplace, judge_suite
-    from ingest.calibrate import calibrate as fit
-    from ingest.compute import choose_compute
-    from ingest.detectors import starting_detector
-    from ingest.encoders import open_encoder
+    from ingest.encoders.compute import choose_compute
+    from ingest.encoders.encoder import open_encoder
+    from ingest.matching.calibrate import Workplace, judge_suite
+    from ingest.matching.calibrate import calibrate as fit
+    from ingest.matching.detectors import starting_detector
     from ingest.workers import num_cores
 
     suite = plan_suite(bases, seed=seed)

@@ -12,8 +12,8 @@ from db import evidence, queries
 from db.project import Project
 from db.vocabularies import CollectionKind
 from governance.bootstrap import bootstrap
-from ingest.encoders import EncoderIdentity
-from ingest.intake import TakenFile, register_encoder, take_in
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.intake.intake import TakenFile, register_encoder, take_in
 from ingest.rights.claims import ClaimReport, record_claims
 from ingest.rights.table import read_rights
 from ingest.signals.library import record_file_signals

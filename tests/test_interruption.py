@@ -116,7 +116,7 @@ def ingest_in_another_process(project: Project) -> subprocess.Popen[str]:
     """Take in all footage, without the search, with the encoder of `tests.library`, which is there at once."""
     code = (
         "from pathlib import Path; from db import evidence; from db.project import open_project\n"
-        "from db.vocabularies import CollectionKind; from ingest.intake import take_in\n"
+        "from db.vocabularies import CollectionKind; from ingest.intake.intake import take_in\n"
         "from tests.library import ColourEncoder\n"
         "project = open_project(Path())\n"
         "with project.session() as session:\n"

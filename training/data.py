@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 
 from db.canonical import digest_of
 from db.clock import utc_now
-from ingest.frames import decode_clip
+from ingest.media.frames import decode_clip
 from training.errors import NotCleared
 from training.gate import ClearedFootage
 from training.settings import RunConfig

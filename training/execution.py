@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.compute import multiplies_brain_floats
+from ingest.encoders.compute import multiplies_brain_floats
 from training.config import BFLOAT16, COMPILED, PIXELS, TrainingConfig
 
 if TYPE_CHECKING:

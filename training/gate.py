@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from db.clock import rfc3339, utc_now
 from governance.snapshots.permits import EVALUATION, EXPORT, RunPermit, check_permit
-from ingest.digests import verified_copy
 from ingest.errors import DigestMismatch
+from ingest.media.digests import verified_copy
 from training.errors import NotCleared
 
 if TYPE_CHECKING:

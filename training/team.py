@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ingest.compute import choose_compute
+from ingest.encoders.compute import choose_compute
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,9 +12,9 @@ from db import audits, queries
 from db.project import Project
 from db.vocabularies import CollectionKind
 from governance.facts.matches import Comparison
-from ingest.detectors import measurement_of
-from ingest.encoders import EncoderIdentity
-from ingest.nomination import index_statement
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.matching.detectors import measurement_of
+from ingest.matching.nomination import index_statement
 
 
 @dataclass(frozen=True)

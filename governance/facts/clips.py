@@ -31,7 +31,7 @@ from governance.facts.facts import (
 from governance.facts.layers import Layers, clip_layers
 from governance.facts.matches import Comparison, is_compared, match_facts
 from governance.facts.signal_standing import NEVER_DAYS, is_examined, standing_of
-from ingest.territories import ISO_3166_1_ALPHA_2
+from ingest.rights.territories import ISO_3166_1_ALPHA_2
 
 _MAX_CHAIN = 16
 MAX_SHARED = 50_000

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from db.vocabularies import Tri, Use
-from ingest.licenses import AllOf, AnyOf, LicenseId, LicenseTree, WithException, parse_license
+from ingest.rights.licenses import AllOf, AnyOf, LicenseId, LicenseTree, WithException, parse_license
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def terms_of_expression(expression: str, permitted_uses: Collection[Use] = ()) -
     derivatives are then allowed and no share-alike applies, unless the very name of the contract speaks
     against commercial use. An SPDX licence is never widened by stated uses.
 
-    Raises `ingest.licenses.LicenseExpressionError`.
+    Raises `ingest.rights.licenses.LicenseExpressionError`.
     """
     return _terms_cached(expression, Use.AI_GENERATIVE_TRAINING in permitted_uses)
 

@@ -13,7 +13,7 @@ from governance.facts.facts import MatchFacts
 
 _NO_COMPARISON = "0" * 64
 MIN_COMPARED_ROWS = 3
-"""Sampled frames with texture below which no detector can find a copy in a file: `min_samples` of `ingest.matches`."""
+"""Sampled frames with texture below which no detector can find a copy in a file (`ingest.matching.matches`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from governance.policy.base_models import BaseModelTerms, read_money
 from governance.policy.conditions import Condition, ConditionError, compile_condition
 from governance.policy.policy import RESEARCH, Effect, Policy, Rule
 from governance.policy.strict_yaml import load_strict_yaml
-from ingest.territories import TerritoryError, normal_territories
+from ingest.rights.territories import TerritoryError, normal_territories
 
 SCHEMA_VERSION = 1
 MAX_RULES = 200

@@ -18,8 +18,8 @@ from db import credentials
 from db.credentials import CredentialRecord
 from governance.registry.kept_stores import read_kept_store
 from governance.verification.verdict import Binding, Recovered
-from ingest.essence import essence_digest
-from ingest.picture_prints import picture_prints
+from ingest.media.essence import essence_digest
+from ingest.pictures.picture_prints import picture_prints
 from ingest.watermark.keys import load_reading_keys
 from ingest.watermark.mark_reading import MarkReading
 
@@ -129,7 +129,7 @@ def _chance(reading: MarkReading) -> str:
 
 def _num_alike(prints: tuple[bytes, ...], known: tuple[bytes, ...]) -> int:
     """Return how many of `prints` look like one of `known`."""
-    from ingest.pdq import hamming
+    from ingest.pictures.pdq import hamming
 
     if not prints or not known:
         return 0
@@ -147,7 +147,7 @@ def _nearest(session: Session, prints: tuple[bytes, ...]) -> _Likeness | None:
     """Return the clip with the most pictures alike, the closest of them if several have as many."""
     import numpy as np
 
-    from ingest.pdq import hamming
+    from ingest.pictures.pdq import hamming
 
     if len(prints) < _MIN_PRINTS:
         return None

@@ -46,7 +46,7 @@ SOURCES: Mapping[str, str] = {
     ),
     "missed": (
         "Share of copies missed: measured on disguised copies when the detector was calibrated, and "
-        "stored with it (ingest.detectors.measurement_of). It holds for footage and edits like those it "
+        "stored with it (ingest.matching.detectors.measurement_of). It holds for footage and edits like those it "
         "was measured on."
     ),
 }

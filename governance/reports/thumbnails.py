@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from db.project import Project
 from db.queries import encoder_columns
 from governance.facts.matches import Comparison
-from ingest.encoders import EncoderIdentity
+from ingest.encoders.encoder import EncoderIdentity
 from ingest.errors import EncoderError
-from ingest.stills import Stills
-from ingest.vectors import VectorStore
+from ingest.pictures.stills import Stills
+from ingest.pictures.vectors import VectorStore
 
 _LIMIT = 240
 """Pictures of about five kilobytes each."""

@@ -22,7 +22,7 @@ from governance.review.footage import Side
 from governance.review.history import HistoryEntry, history_on
 from governance.review.requests import Reviewer
 from governance.review.scopes import scopes_of_clips, wider_scopes
-from ingest.encoders import EncoderIdentity
+from ingest.encoders.encoder import EncoderIdentity
 
 
 @dataclass(frozen=True, kw_only=True)

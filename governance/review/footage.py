@@ -22,12 +22,12 @@ import numpy as np
 
 from db.files import path_of
 from db.records import AssetRecord
-from ingest.digests import file_digest
-from ingest.encoders import EncoderIdentity
+from ingest.encoders.encoder import EncoderIdentity
 from ingest.errors import EncoderError, MediaError
-from ingest.frames import decode_clip
-from ingest.strips import NUM_MOMENTS
-from ingest.vectors import VectorStore
+from ingest.lookup.strips import NUM_MOMENTS
+from ingest.media.digests import file_digest
+from ingest.media.frames import decode_clip
+from ingest.pictures.vectors import VectorStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

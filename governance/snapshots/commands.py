@@ -158,7 +158,7 @@ def verify_snapshot(name: str, *, media: bool, as_json: bool, project_dir: Path)
 
 
 def _hash_again(sources: Any) -> None:
-    from ingest.digests import file_digest
+    from ingest.media.digests import file_digest
 
     with progress("hashing footage", len(sources)) as advance:
         for sha256, path in sources.items():

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.container import opened_video
-from ingest.digests import file_digest
 from ingest.errors import MediaError
-from ingest.probe import probe
-from ingest.sources import printable_path
+from ingest.media.container import opened_video
+from ingest.media.digests import file_digest
+from ingest.media.probe import probe
+from ingest.media.sources import printable_path
 
 SHORTEST_SECONDS = 2.0
 """A copy of less has too few frames to be told from chance."""

@@ -17,7 +17,7 @@ from ingest.attacks.copies import disguise, encoding_crf
 from ingest.attacks.film import Picture, clipped, exact_seconds, read_film, write_film
 from ingest.attacks.suite import AttackSuite, PlannedQuery, PlannedReference, Span
 from ingest.errors import MediaError
-from ingest.sources import printable_path
+from ingest.media.sources import printable_path
 
 PlannedT = TypeVar("PlannedT", PlannedReference, PlannedQuery)
 

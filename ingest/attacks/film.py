@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from db.files import durable_file
-from ingest.container import opened_video
-from ingest.decoding import DecodedFrame, Decoder
-from ingest.raster import Rasterizer
+from ingest.media.container import opened_video
+from ingest.media.decoding import DecodedFrame, Decoder
+from ingest.media.raster import Rasterizer
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -64,7 +64,7 @@ def read_film(
     on that was shown then. Everything before is decoded too: no seek is trusted. Yields nothing where
     the footage has ended by `start_seconds`.
 
-    Raises `MediaError`: as `ingest.frames.scan_frames`, for damage in the part that was decoded.
+    Raises `MediaError`: as `ingest.media.frames.scan_frames`, for damage in the part that was decoded.
     """
     start = exact_seconds(start_seconds)
     end = None if seconds is None else start + exact_seconds(seconds)

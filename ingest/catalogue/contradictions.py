@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from db.stated_grants import RivalGrants, rival_grants
-from ingest.territories import WORLD
+from ingest.rights.territories import WORLD
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

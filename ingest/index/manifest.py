@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from db.files import write_durably
-from ingest.digests import FileDigest, file_digest
 from ingest.errors import EncoderError, MediaError
 from ingest.index.kind import IndexKind
 from ingest.index.recall import RecallPoint, choose_point
+from ingest.media.digests import FileDigest, file_digest
 
 FORMAT = "cleartitle.index/1"
 REBUILD_HINT = "build the index again; it is made of the stored vectors, which are not touched"

@@ -12,8 +12,8 @@ import re
 import unicodedata
 
 from db.errors import ConfigError
-from ingest.licenses import LicenseExpressionError, parse_license
-from ingest.territories import TerritoryError, normal_territories
+from ingest.rights.licenses import LicenseExpressionError, parse_license
+from ingest.rights.territories import TerritoryError, normal_territories
 
 MAX_CELL_LENGTH = 10_000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

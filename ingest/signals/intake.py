@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO
 
 from ingest.errors import MediaError
+from ingest.media.sources import printable_path
 from ingest.signals.boxes import Break, find_packets, is_box_file
 from ingest.signals.protocols import protocol_list
 from ingest.signals.record import Signal, Source, numbered
 from ingest.signals.safe_xml import MAX_XML_BYTES
 from ingest.signals.tags import tag_signals
 from ingest.signals.xmp import packet_signals
-from ingest.sources import printable_path
 
 _SIDECAR = ".xmp"
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO
 
-from ingest.container import opened_video
 from ingest.errors import MediaError
+from ingest.media.container import opened_video
 from ingest.signals.free_text import text_signal
 from ingest.signals.protocols import protocol_list
 from ingest.signals.record import Signal, Source

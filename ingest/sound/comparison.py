@@ -1,7 +1,7 @@
 """Comparing sound: every asset whose sound was not searched yet, against the sound of all others.
 
-As with pictures (`ingest.comparison`) two assets have been compared once both have been searched. An asset without
-sound that can be compared is never searched, so its search is never on record.
+As with pictures (`ingest.matching.comparison`) two assets have been compared once both have been searched. An asset
+without sound that can be compared is never searched, so its search is never on record.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from db.canonical import digest_of
 from db.project import Project
 from db.sounds import sounding_assets
 from db.vocabularies import MatchKind, MatchTier
-from ingest.encoders import EncoderIdentity
-from ingest.intake import register_encoder
-from ingest.match_rows import MatchRow, Side, merged, not_known, ordered
-from ingest.reading import sound_store
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.intake.intake import register_encoder
+from ingest.intake.reading import sound_store
+from ingest.matching.match_rows import MatchRow, Side, merged, not_known, ordered
 from ingest.sound.chromaprint import ALGORITHM, SAMPLE_RATE
 from ingest.sound.matches import SoundSpan, find_sound_matches
 from ingest.sound.prints import SHORTEST_ITEMS, SOUND_RULES

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from ingest.container import opened_video
-from ingest.decoding import Decoder
 from ingest.errors import MediaError
+from ingest.media.container import opened_video
+from ingest.media.decoding import Decoder
 from ingest.sound.chromaprint import (
     HOP_SAMPLES,
     HOP_SECONDS,

@@ -1,8 +1,8 @@
 """Samples of sound: the first sound track of an open video as one unbroken line of mono samples.
 
 What the track leaves out between two of its frames is filled with silence and what it says twice is dropped, so that
-the place of a sample is its time. The rule for damage is that of `ingest.decoding`: passed over before the first sound
-frame, the end after the last, and a reason to use nothing in between.
+the place of a sample is its time. The rule for damage is that of `ingest.media.decoding`: passed over before the first
+sound frame, the end after the last, and a reason to use nothing in between.
 
 Shapes: K samples, int16.
 """
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.container import OpenVideo
 from ingest.errors import MediaError
+from ingest.media.container import OpenVideo
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

@@ -89,7 +89,7 @@ def open_project_trustmark(project: Project) -> SoftBinding | None:
             f"watermark {spec!r} is not understood",
             hint="write 'default', or 'trustmark:P@FOLDER' where FOLDER holds the weights (P, Q or C)",
         )
-    from ingest.compute import choose_compute
+    from ingest.encoders.compute import choose_compute
     from ingest.watermark.trustmark import open_trustmark
 
     return open_trustmark(match[1], project.root / Path(match[2]).expanduser(), str(choose_compute().device))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from db.errors import ConfigError
-from ingest.container import OpenVideo
-from ingest.decoding import DecodedFrame, Decoder
+from ingest.media.container import OpenVideo
+from ingest.media.decoding import DecodedFrame, Decoder
 
 _MOST_DECODED_PER_SECOND = 240
 """A film with more frames than that is read less far, so that the time stays bounded."""

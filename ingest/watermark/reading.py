@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.container import OpenVideo, opened_video
-from ingest.decoding import DecodedFrame
-from ingest.frames import SamplingGrid
-from ingest.raster import Orientation, display_size, orientation_of
+from ingest.media.container import OpenVideo, opened_video
+from ingest.media.decoding import DecodedFrame
+from ingest.media.frames import SamplingGrid
+from ingest.media.raster import Orientation, display_size, orientation_of
 from ingest.watermark.canvas import canvas_size, evened
 from ingest.watermark.codeword import CHECK_BITS, NUM_PATHS, codeword_of, decode_id
 from ingest.watermark.frames import check_seconds, first_frames
@@ -70,8 +70,8 @@ class Impression:
 def read_mark(path: Path, key: WatermarkKey, *, max_seconds: float = 30) -> PatternReading:
     """Look for a mark of `key` in the first `max_seconds` of the film at `path`.
 
-    Raises `MediaError` if the file cannot be read or decoded so far (as `ingest.frames.scan_frames`, except that nobody
-    asks whether the rest is whole), and `ConfigError` if `max_seconds` is not positive.
+    Raises `MediaError` if the file cannot be read or decoded so far (as `ingest.media.frames.scan_frames`, except that
+    nobody asks whether the rest is whole), and `ConfigError` if `max_seconds` is not positive.
     """
     return read_impression(impression_of(path, max_seconds=max_seconds), key)
 

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from db.errors import ConfigError, UndecidedError
-from ingest.container import opened_video
-from ingest.frames import SamplingGrid
-from ingest.raster import Rasterizer
+from ingest.media.container import opened_video
+from ingest.media.frames import SamplingGrid
+from ingest.media.raster import Rasterizer
 from ingest.watermark.frames import check_seconds, first_frames
 from ingest.watermark.mark_reading import MarkReading
 from ingest.watermark.marking import check_frame

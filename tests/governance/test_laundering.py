@@ -15,8 +15,8 @@ from db.vocabularies import MatchKind, MatchTier, Outcome
 from governance.bootstrap import bootstrap
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.policy.files import find_policy_file
-from ingest.encoders import EncoderIdentity
-from ingest.intake import TakenFile, register_encoder
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.intake.intake import TakenFile, register_encoder
 from tests.library import DETECTOR, ColourEncoder, claim_rights, take_footage, write_footage
 
 POLICY = "commercial-training"

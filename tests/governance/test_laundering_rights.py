@@ -26,7 +26,7 @@ from governance.credentials.file_credentials import credentials_reader
 from governance.decisions.clearance import clear_library, present_comparison, survey_library
 from governance.policy.files import find_policy
 from ingest.catalogue.errors import CatalogueError
-from ingest.intake import TakenFile, register_encoder
+from ingest.intake.intake import TakenFile, register_encoder
 from ingest.signals.library import record_file_signals
 from tests.governance.signed_chain import SignedChain
 from tests.ingest.catalogue.catalogue_maker import load, reasons, write_folder

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ingest.compute import choose_compute
-from ingest.detectors import detector_for
-from ingest.digests import file_digest
-from ingest.embedding import embed_file
-from ingest.encoders import EncoderIdentity, open_encoder
-from ingest.matches import MatchSpan, find_matches
-from ingest.vectors import VectorStore
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import EncoderIdentity, open_encoder
+from ingest.matching.detectors import detector_for
+from ingest.matching.matches import MatchSpan, find_matches
+from ingest.media.digests import file_digest
+from ingest.pictures.embedding import embed_file
+from ingest.pictures.vectors import VectorStore
 
 _NEVER_COPIES = ("intel_asl_*.mkv", "mdn_crystal.webm", "mdn_frog.webm", "mdn_rabbit.webm")
 """Signers before one wall, and toys on one table: other footage of the same place, the hardest there is."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from db.project import Project
 from db.vocabularies import MatchTier
 from governance.snapshots.snapshot import Snapshot
-from ingest.digests import file_digest
-from ingest.find import Gap
+from ingest.lookup.find import Gap
+from ingest.media.digests import file_digest
 from training.screening.result import (
     Against,
     ComparedFootage,

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 from db.errors import RefusedError
 from governance.snapshots.permits import EVALUATION
 from governance.snapshots.snapshot import Snapshot
-from ingest.digests import verified_copy
 from ingest.errors import MediaError
+from ingest.media.digests import verified_copy
 from tests.media import flip_byte
 from tests.training.cleared_footage import (
     CAPTIONS,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ingest.digests import file_digest
+from ingest.media.digests import file_digest
 from training.adapters.base_record import BaseFile, BaseRecord
 from training.adapters.errors import BaseModelChanged, BaseModelError
 

@@ -15,8 +15,8 @@ from typing import Any
 from db.canonical import digest_of
 from governance.manifests.statements import ComponentStatement, ComponentStatus
 from governance.policy.base_models import BaseModelFacts, Money, read_money
-from ingest.licenses import parse_license
-from ingest.territories import WORLD, normal_territories
+from ingest.rights.licenses import parse_license
+from ingest.rights.territories import WORLD, normal_territories
 from training.adapters.errors import BaseModelError
 
 FORMAT = "cleartitle.base-model/1"

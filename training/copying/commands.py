@@ -70,8 +70,8 @@ def copying(
 
 
 def _test(project: Project, model: str, held_out: tuple[Path, ...], count: int, seed: int) -> CopyingTest:
-    from ingest.compute import choose_compute
-    from ingest.encoders import open_encoder
+    from ingest.encoders.compute import choose_compute
+    from ingest.encoders.encoder import open_encoder
     from training.copying.copying_test import run_copying_test
 
     encoder = open_encoder(project.settings.encoder, choose_compute()).encoder

@@ -14,8 +14,8 @@ from db.errors import ConfigError
 from db.project import Project
 from db.records import ModelRecord
 from governance.snapshots.snapshot import Snapshot, open_snapshot
-from ingest.compute import choose_compute
-from ingest.encoders import Encoder
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import Encoder
 from training.copying.distances import Distances, distances_of, drawn_frames, retold_frames
 from training.copying.held_out import HeldOutSpan, held_out_spans, middle_seconds, own_spans, read_span
 from training.copying.record import record_test

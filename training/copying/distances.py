@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.project import Project
-from ingest.encoders import Encoder
-from ingest.find import read_query
+from ingest.encoders.encoder import Encoder
+from ingest.lookup.find import read_query
 from training.generation.clip_file import write_clip
 from training.generation.request import FRAME_RATE
 from training.screening.nearest import NearestClips

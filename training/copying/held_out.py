@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.errors import ConfigError
-from ingest.digests import file_digest
-from ingest.frames import decode_clip
-from ingest.probe import probe
-from ingest.sources import SkippedFile, printable_path, walk_sources
+from ingest.media.digests import file_digest
+from ingest.media.frames import decode_clip
+from ingest.media.probe import probe
+from ingest.media.sources import SkippedFile, printable_path, walk_sources
 from training.settings import RunConfig
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from governance.signing.keys import load_permit_key, load_permit_public_key
 from governance.snapshots.permits import EXPORT, RunPermit, issue_permit
 from governance.snapshots.snapshot import Snapshot, find_record, open_snapshot, verified_document
 from governance.version import VERSION
-from ingest.digests import file_digest
+from ingest.media.digests import file_digest
 from training.exports.card import card_text
 from training.exports.lossless import can_be_lossless, write_span
 from training.exports.parquet import PARQUET

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from db.errors import UndecidedError
-from ingest.container import OpenVideo, opened_video
-from ingest.decoding import DecodedFrame, Decoder
-from ingest.digests import file_digest
-from ingest.frames import read_span
-from ingest.raster import orientation_of
+from ingest.media.container import OpenVideo, opened_video
+from ingest.media.decoding import DecodedFrame, Decoder
+from ingest.media.digests import file_digest
+from ingest.media.frames import read_span
+from ingest.media.raster import orientation_of
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

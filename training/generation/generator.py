@@ -21,8 +21,8 @@ from governance.signing.signers import load_project_identity, load_project_trust
 from governance.snapshots.snapshot import Snapshot, open_snapshot
 from governance.snapshots.taint import require_promotable_ancestry
 from governance.trust.anchors import TrustAnchors
-from ingest.compute import choose_compute
-from ingest.encoders import open_encoder
+from ingest.encoders.compute import choose_compute
+from ingest.encoders.encoder import open_encoder
 from ingest.watermark.binding import SoftBinding, open_soft_binding
 from training.adapters.permission import is_releasable, require_releasable
 from training.copying.record import require_no_copying

@@ -36,7 +36,7 @@ from governance.manifests.statements import (
 from governance.signing.signers import load_project_trust
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
-from ingest.digests import file_digest
+from ingest.media.digests import file_digest
 from training.generation.approver import require_another_person
 from training.generation.drawing import DrawnClip
 from training.generation.generator import Generator

@@ -29,9 +29,9 @@ from governance.registry.kept_stores import keep_store
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
 from governance.version import VERSION
-from ingest.digests import file_digest
-from ingest.essence import essence_digest
-from ingest.picture_prints import picture_prints
+from ingest.media.digests import file_digest
+from ingest.media.essence import essence_digest
+from ingest.pictures.picture_prints import picture_prints
 from training.generation.generator import Generator
 from training.quality.card import card_path, write_card
 from training.quality.effort import ComputeRecord

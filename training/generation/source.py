@@ -23,8 +23,8 @@ from governance.credentials.store import assertion_data
 from governance.manifests.manifest import CLIP_LABEL, CLIP_MEDIA_TYPE, SOURCE_INGREDIENT
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
-from ingest.digests import file_digest, verified_copy
-from ingest.frames import decode_clip
+from ingest.media.digests import file_digest, verified_copy
+from ingest.media.frames import decode_clip
 from training.generation.generator import Generator
 from training.generation.request import SourceUse
 

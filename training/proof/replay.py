@@ -27,7 +27,7 @@ from governance.signing.keys import load_permit_key, load_permit_public_key
 from governance.snapshots.permits import issue_permit
 from governance.snapshots.snapshot import open_snapshot
 from governance.version import VERSION
-from ingest.compute import choose_compute
+from ingest.encoders.compute import choose_compute
 from training.checkpoint import checkpoint_paths, load_checkpoint, step_of
 from training.data import ClearedClips
 from training.errors import ProofError

@@ -19,8 +19,8 @@ from governance.signing.keys import load_permit_key
 from governance.snapshots.permits import EVALUATION, issue_permit
 from governance.snapshots.snapshot import Snapshot, open_snapshot
 from governance.version import VERSION
-from ingest.compute import choose_compute
-from ingest.sources import printable_path
+from ingest.encoders.compute import choose_compute
+from ingest.media.sources import printable_path
 from training.copying.held_out import held_out_spans, middle_seconds, read_span
 from training.data import ClearedClips
 from training.proof.evidence import RunEvidence

@@ -16,7 +16,7 @@ from typing import Any
 from db.errors import Error
 from db.files import write_durably
 from db.vocabularies import Tri
-from ingest.sources import printable_path
+from ingest.media.sources import printable_path
 from training.errors import TrainingConfigError
 from training.quality.concerns import Concern, concern_from_json
 from training.quality.definitions import CLIP_DEFINITIONS, Measure, is_current, measure_from_json

@@ -72,7 +72,7 @@ def quality(
 
 def _clips(paths: Sequence[Path]) -> tuple[list[Path], int]:
     """Return the clips to be measured, and how many files that were asked for cannot be read."""
-    from ingest.sources import SourceFile, walk_sources
+    from ingest.media.sources import SourceFile, walk_sources
 
     clips: list[Path] = []
     num_other = num_unread = 0
@@ -95,8 +95,8 @@ def _measure(
     clips: Sequence[Path], price: Price | None, *, is_written: bool, as_json: bool
 ) -> tuple[list[KeptCard], int]:
     """Return the cards, and how many clips have none; what went wrong is said as it happens."""
-    from ingest.compute import choose_compute
-    from ingest.encoders import open_encoder
+    from ingest.encoders.compute import choose_compute
+    from ingest.encoders.encoder import open_encoder
     from training.quality.frames import expected_frames
     from training.quality.upkeep import keep_card
 

@@ -18,7 +18,7 @@ from training.quality.definitions import BACKGROUND_CONSISTENCY, SUBJECT_CONSIST
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
 
 SAMPLES_PER_SECOND = 4
 _MIN_SIDE = 6

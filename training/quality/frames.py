@@ -15,15 +15,15 @@ from typing import IO, TYPE_CHECKING
 
 from db.terminal import clock_text
 from db.vocabularies import Tri
-from ingest.cadence import CadenceMeter
-from ingest.container import opened_video
-from ingest.decoding import DecodedFrame, Decoder
-from ingest.digests import FileDigest, file_digest, verified_copy
 from ingest.errors import MediaError
-from ingest.frames import SamplingGrid
-from ingest.probe import MediaFacts, probe
-from ingest.raster import Rasterizer
-from ingest.sources import printable_path
+from ingest.media.cadence import CadenceMeter
+from ingest.media.container import opened_video
+from ingest.media.decoding import DecodedFrame, Decoder
+from ingest.media.digests import FileDigest, file_digest, verified_copy
+from ingest.media.frames import SamplingGrid
+from ingest.media.probe import MediaFacts, probe
+from ingest.media.raster import Rasterizer
+from ingest.media.sources import printable_path
 from training.quality.consistency import SAMPLES_PER_SECOND
 from training.quality.definitions import WORKING_SIDE
 from training.quality.errors import NotMeasurable

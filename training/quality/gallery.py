@@ -18,9 +18,9 @@ from db.errors import ConfigError
 from db.files import durable_file
 from db.terminal import clock_text, safe_text
 from governance.version import VERSION
-from ingest.digests import file_digest
 from ingest.errors import MediaError
-from ingest.sources import printable_path
+from ingest.media.digests import file_digest
+from ingest.media.sources import printable_path
 from training.quality import definitions as d
 from training.quality.card import SUFFIX, QualityCard, clip_path, read_card
 from training.quality.definitions import CLIP_DEFINITIONS

@@ -16,7 +16,7 @@ from training.quality.frames import opened_clip
 from training.quality.motion import MotionTally
 
 if TYPE_CHECKING:
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
 
 
 def measure_quality(

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.frames import scan_frames
+from ingest.media.frames import scan_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image

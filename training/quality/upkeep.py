@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.digests import file_digest
+from ingest.media.digests import file_digest
 from training.quality.card import QualityCard, card_path, read_card, write_card
 from training.quality.concerns import concerns
 from training.quality.measuring import measure_quality
 
 if TYPE_CHECKING:
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
 
 
 @dataclass(frozen=True, kw_only=True)

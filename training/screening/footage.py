@@ -11,19 +11,19 @@ from db.evidence import LIBRARY
 from db.files import path_of
 from db.project import Project
 from governance.snapshots.snapshot import Snapshot
-from ingest.encoders import EncoderIdentity
-from ingest.find import Gap, Scope, read_scope
-from ingest.nomination import ExactNominator, Nominator, nominator_for
-from ingest.sources import printable_path
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.lookup.find import Gap, Scope, read_scope
+from ingest.matching.nomination import ExactNominator, Nominator, nominator_for
+from ingest.media.sources import printable_path
 from training.screening.held_vectors import HeldVectors
 from training.screening.likeness import FootageSpan, NearTo, Neighbourhood
 from training.screening.result import Against, ComparedFootage
 
 if TYPE_CHECKING:
-    from ingest.alignment import PairHits
-    from ingest.nomination import ViewPair
-    from ingest.scoring import Detector
-    from ingest.vectors import VectorBlock
+    from ingest.matching.alignment import PairHits
+    from ingest.matching.nomination import ViewPair
+    from ingest.matching.scoring import Detector
+    from ingest.pictures.vectors import VectorBlock
 
 _BATCH_ASSETS = 100
 

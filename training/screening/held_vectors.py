@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ingest.encoders import EncoderIdentity
-from ingest.vectors import VectorBlock, VectorStore
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.pictures.vectors import VectorBlock, VectorStore
 
 MAX_HELD_ROWS = 250_000
 """640 MB of the embedded default's 1,280 dimensions, some 35 hours of footage that never stands still."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from db.vocabularies import MatchTier
-from ingest.find import Gap
+from ingest.lookup.find import Gap
 from training.screening.result import BLOCKING, Against, ScreenMatch, ScreenOutcome, ScreenResult
 
 _GRAVEST_FIRST = (ScreenOutcome.REFUSED, ScreenOutcome.HELD, ScreenOutcome.PASSED)

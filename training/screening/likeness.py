@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.encoders import EncoderIdentity
+from ingest.encoders.encoder import EncoderIdentity
 from training.screening.held_vectors import HeldVectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.find import Query
-    from ingest.vectors import VectorBlock
+    from ingest.lookup.find import Query
+    from ingest.pictures.vectors import VectorBlock
 
 LIMITS: Mapping[str, float] = {
     "798808af44ed839765950eaad6a7d5dc7678aeb0341d285fdfc3847a9e5fe42e": 0.5,  # efficientnet-lite0-gem

@@ -22,8 +22,8 @@ import numpy as np
 
 from db import queries
 from db.project import Project
-from ingest.encoders import EncoderIdentity
-from ingest.find import Query
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.lookup.find import Query
 from training.screening.held_vectors import HeldVectors
 from training.screening.shares import check_exposures, exposures_of_model
 from training.screening.training_clips import TrainedSeconds, TrainingClip, training_clips
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from db.records import ClipRecord
-    from ingest.vectors import VectorBlock
+    from ingest.pictures.vectors import VectorBlock
 
 METHOD = "nearest-frames-1"
 NUM_NEAREST = 10
@@ -188,9 +188,9 @@ def attribute_clip(project: Project, model_name: str, clip: Path) -> OutputAttri
 
     Raises `MediaError` if it cannot be read whole, otherwise as `open_nearest`.
     """
-    from ingest.compute import choose_compute
-    from ingest.encoders import open_encoder
-    from ingest.find import read_query
+    from ingest.encoders.compute import choose_compute
+    from ingest.encoders.encoder import open_encoder
+    from ingest.lookup.find import read_query
 
     encoder = open_encoder(project.settings.encoder, choose_compute()).encoder
     nearest = open_nearest(project, model_name, encoder.identity)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from db.vocabularies import COPY_TIERS, MatchTier
-from ingest.find import Gap
+from ingest.lookup.find import Gap
 from training.screening.likeness import NearFootage, too_like
 
 FORMAT = "cleartitle.screening/1"

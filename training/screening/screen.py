@@ -29,12 +29,12 @@ from db.project import Project
 from db.vocabularies import MatchTier
 from governance.policy.reading import parse_policy
 from governance.snapshots.snapshot import Snapshot, find_record, verified_document
-from ingest.detectors import detector_for, measurement_of
-from ingest.encoders import Encoder
-from ingest.find import Gap, Query, read_query
-from ingest.matches import find_matches
-from ingest.nomination import index_statement
-from ingest.sources import printable_path
+from ingest.encoders.encoder import Encoder
+from ingest.lookup.find import Gap, Query, read_query
+from ingest.matching.detectors import detector_for, measurement_of
+from ingest.matching.matches import find_matches
+from ingest.matching.nomination import index_statement
+from ingest.media.sources import printable_path
 from training.screening.footage import OnlyAmong, ScreenedFootage, open_footage
 from training.screening.judgement import gravest_first, outcome_of
 from training.screening.likeness import LIMITS, too_like
@@ -43,9 +43,9 @@ from training.screening.tempo import is_lapsed, tempos, write_slowed
 from training.screening.training_clips import TrainedSeconds, TrainingClip, clips_of_document
 
 if TYPE_CHECKING:
-    from ingest.matches import MatchSpan
-    from ingest.nomination import Nominator
-    from ingest.scoring import Detector
+    from ingest.matching.matches import MatchSpan
+    from ingest.matching.nomination import Nominator
+    from ingest.matching.scoring import Detector
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

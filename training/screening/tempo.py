@@ -1,8 +1,8 @@
 """Tempo: a model that was shown ten seconds in sixteen frames plays them again in two seconds.
 
-The detector finds copies between half and twice the speed of the original (`ingest.alignment.SPEEDS`). A clip in which
-training footage may run faster than that is therefore looked for a second time, slowed down: the same coded pictures
-with their times stretched.
+The detector finds copies between half and twice the speed of the original (`ingest.matching.alignment.SPEEDS`). A clip
+in which training footage may run faster than that is therefore looked for a second time, slowed down: the same coded
+pictures with their times stretched.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from db.rights_models import Document
 from db.vocabularies import MatchKind, MatchTier
 from governance.audit.conflicts import Conflict, find_conflicts
 from governance.bootstrap import bootstrap
-from ingest.intake import TakenFile, register_encoder
+from ingest.intake.intake import TakenFile, register_encoder
 from tests.library import DETECTOR, ColourEncoder, claim_rights, take_footage, write_footage
 
 RECEIVED = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)

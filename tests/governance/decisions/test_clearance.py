@@ -12,8 +12,8 @@ from db.vocabularies import MatchKind, MatchTier
 from governance.facts.clips import FactsOfClips
 from governance.facts.facts import Facts, MatchFacts, fact_types
 from governance.facts.matches import MIN_COMPARED_ROWS, match_facts
-from ingest.detectors import CAUTIOUS_DETECTOR, STARTING_DETECTOR
-from ingest.scoring import Detector
+from ingest.matching.detectors import CAUTIOUS_DETECTOR, STARTING_DETECTOR
+from ingest.matching.scoring import Detector
 from tests.governance.evidence_maker import COMPARISON, NOW, clip, evidence, grant, match
 
 

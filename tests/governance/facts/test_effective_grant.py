@@ -13,7 +13,7 @@ from db.rights_records import ScopedGrant
 from db.vocabularies import OutputConstraint, PostTermination, Purpose, Tri, Use
 from governance.facts.areas import NOWHERE
 from governance.facts.effective_grant import ClipGrants, NarrowedTerms, clip_grants, narrowed_terms
-from ingest.territories import ISO_3166_1_ALPHA_2
+from ingest.rights.territories import ISO_3166_1_ALPHA_2
 from tests.governance.evidence_maker import NOW, clip, evidence, grant
 from tests.governance.rights_maker import contract_grant, rights, scoped
 

@@ -18,14 +18,14 @@ from governance.registry.lookup import Registry
 from governance.verification.verdict import Binding
 from ingest.attacks.copies import Crop, Mirror, Reencode, Resize, write_copy
 from ingest.errors import MediaError
-from ingest.essence import essence_digest
-from ingest.picture_prints import picture_prints
+from ingest.media.essence import essence_digest
+from ingest.pictures.picture_prints import picture_prints
 from ingest.watermark.binding import open_project_trustmark
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key, write_watermark_key
 from ingest.watermark.marking import mark_frames
 from ingest.watermark.trustmark import TrustMark, open_trustmark
 from tests.db.outputs_maker import add_model, add_output
-from tests.ingest.test_essence import remux
+from tests.ingest.media.test_essence import remux
 from tests.ingest.watermark.marked import MARK_ID, encoded, scene_frames
 from tests.ingest.watermark.trustmark_files import NAMES, make_say, pin, write_trustmark_files
 from tests.library import write_footage

@@ -24,7 +24,7 @@ from governance.review.desk import Desk
 from governance.review.passwords import PasswordDigest
 from governance.review.requests import Reviewer
 from governance.review.server import Address, opened
-from ingest.intake import register_encoder
+from ingest.intake.intake import register_encoder
 from tests.cli import cleartitle
 from tests.library import DETECTOR, HEADER, ColourEncoder, claim_rights, take_footage, write_footage
 from tests.media import moving_scene, write_video

@@ -41,8 +41,8 @@ from ingest.attacks.copies import (
 )
 from ingest.attacks.film import Picture, read_film, write_film
 from ingest.errors import MediaError
-from ingest.frames import scan_frames
-from ingest.probe import probe
+from ingest.media.frames import scan_frames
+from ingest.media.probe import probe
 from tests.media import moving_scene, write_video
 
 if TYPE_CHECKING:

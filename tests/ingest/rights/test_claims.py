@@ -15,7 +15,7 @@ from db.holdings import rejected_rows
 from db.project import Project
 from db.records import GrantRecord
 from governance.bootstrap import bootstrap
-from ingest.intake import TakenFile
+from ingest.intake.intake import TakenFile
 from tests.library import claim_rights, take_footage, write_footage
 
 SEA = "sea.mp4,The sea,Sea Films,CC0-1.0,"

@@ -14,7 +14,7 @@ from db.canonical import digest_of
 from db.grants import grant_content
 from db.vocabularies import Use
 from ingest.rights.rows import EvidenceFolder, RejectedRow, RightsRow, check_row
-from ingest.territories import ISO_3166_1_ALPHA_2
+from ingest.rights.territories import ISO_3166_1_ALPHA_2
 
 GOOD = {"path": "a.mp4", "rights_holder": "Example Films", "license_expression": "CC-BY-4.0"}
 

@@ -15,8 +15,8 @@ from db.project import Project
 from db.records import MatchRecord
 from db.vocabularies import MatchKind, MatchTier
 from governance.bootstrap import bootstrap
-from ingest.match_rows import as_row, not_known
-from ingest.reading import sound_store
+from ingest.intake.reading import sound_store
+from ingest.matching.match_rows import as_row, not_known
 from ingest.sound import comparison as sound_comparison
 from ingest.sound.chromaprint import HOP_SECONDS, SAMPLE_RATE
 from ingest.sound.comparison import SOUND_DETECTOR_DIGEST, compare_new_sounds, num_sounds_waiting

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ingest.container import opened_video
 from ingest.errors import EncoderError
+from ingest.media.container import opened_video
 from ingest.sound import chromaprint
 from ingest.sound.chromaprint import HOP_SECONDS, ITEM_SAMPLES, SAMPLE_RATE, EngineMissing, open_engine
 from ingest.sound.prints import SHORTEST_SECONDS, SoundFingerprint, SoundNotCompared, SoundPrinter, read_sound

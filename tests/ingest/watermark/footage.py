@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.container import opened_video
-from ingest.decoding import Decoder
-from ingest.raster import Rasterizer
+from ingest.media.container import opened_video
+from ingest.media.decoding import Decoder
+from ingest.media.raster import Rasterizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import pytest
 
 from db.errors import ConfigError
 from ingest.errors import MediaError
-from ingest.frames import scan_frames
+from ingest.media.frames import scan_frames
 from ingest.watermark.binding import SPREAD_SPECTRUM_ALG, SoftBinding, SpreadSpectrum
 from ingest.watermark.reading import FALSE_POSITIVE_BOUND, impression_of, read_impression, read_mark
 from tests.ingest.watermark.marked import KEY, MARK_ID, OTHER_KEY, encoded, marked_frames, scene_frames

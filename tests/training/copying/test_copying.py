@@ -92,7 +92,7 @@ def test_a_model_that_draws_its_clips_again_fails(
     project: Project, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its drawing is replaced by what a model that has learnt its clips by heart draws."""
-    from ingest.frames import decode_clip
+    from ingest.media.frames import decode_clip
 
     def by_heart(trained: object, prompts: list[str], seed: int) -> object:
         for number, _ in enumerate(prompts):
@@ -155,7 +155,7 @@ def test_held_out_footage_that_cannot_be_used_is_named(project: Project, root: P
 
 
 def test_the_command(project: Project, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ingest import encoders
+    from ingest.encoders import encoder as encoders
 
     class Opened:
         encoder = GridEncoder()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from db.errors import UndecidedError
 from governance.snapshots.snapshot import ClearedSpan
 from ingest.errors import MediaError
-from ingest.frames import decode_clip
+from ingest.media.frames import decode_clip
 from tests.media import moving_scene, write_video
 from training.exports import lossless
 from training.exports.lossless import ExportedVideo, write_span

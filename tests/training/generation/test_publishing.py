@@ -28,7 +28,7 @@ from governance.verification.verify import verify_file
 from ingest.watermark.binding import SpreadSpectrum, open_project_trustmark
 from ingest.watermark.keys import WATERMARK_KEY_FILE, load_watermark_key
 from ingest.watermark.trustmark import TrustMark
-from tests.ingest.test_essence import remux
+from tests.ingest.media.test_essence import remux
 from tests.ingest.watermark.trustmark_files import make_echo, pin, write_trustmark_files
 from tests.media import flip_byte
 from tests.training.screener import SayingScreen

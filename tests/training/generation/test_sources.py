@@ -24,7 +24,7 @@ from governance.signing.signers import load_project_trust
 from governance.snapshots.output_clauses import OutputClause
 from governance.verification.verdict import VerdictOutcome
 from governance.verification.verify import verify_file
-from ingest.digests import file_digest
+from ingest.media.digests import file_digest
 from tests.media import flip_byte
 from tests.training.screener import SayingScreen, passing
 from tests.training.trained_library import CONFIG

@@ -12,14 +12,14 @@ from training.quality.card import QualityCard
 from training.quality.measuring import measure_quality
 
 if TYPE_CHECKING:
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
 
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     """The embedded encoder."""
-    from ingest.compute import choose_compute
-    from ingest.encoders import open_encoder
+    from ingest.encoders.compute import choose_compute
+    from ingest.encoders.encoder import open_encoder
 
     return open_encoder(None, choose_compute()).encoder
 

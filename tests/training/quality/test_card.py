@@ -19,7 +19,7 @@ from training.quality.errors import NotMeasurable
 from training.quality.upkeep import Price, keep_card
 
 if TYPE_CHECKING:
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
 
 SEVEN = (
     "temporal coherence", "physics", "control", "compute", "copyright", "uncanny people", "human oversight",

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from db.errors import AnsweredUndecided, ConfigError
-from ingest.compute import Compute
-from ingest.encoders import Encoder, EncoderChoice
+from ingest.encoders.compute import Compute
+from ingest.encoders.encoder import Encoder, EncoderChoice
 from tests.media import truncate_file
 from tests.training.quality import films
 from training.quality.card import card_path, read_card
@@ -26,7 +26,7 @@ def _one_encoder_for_all(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> N
         assert spec is None
         return EncoderChoice(encoder, "opened before")
 
-    monkeypatch.setattr("ingest.encoders.open_encoder", opened)
+    monkeypatch.setattr("ingest.encoders.encoder.open_encoder", opened)
 
 
 def run(*arguments: str | Path) -> Result:

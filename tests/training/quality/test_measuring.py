@@ -21,7 +21,7 @@ from training.quality.errors import NotMeasurable
 from training.quality.measuring import measure_quality
 
 if TYPE_CHECKING:
-    from ingest.encoders import Encoder
+    from ingest.encoders.encoder import Encoder
 
 
 def number(card: QualityCard, name: str) -> float:

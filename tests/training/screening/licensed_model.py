@@ -16,9 +16,9 @@ from governance.bootstrap import bootstrap
 from governance.decisions.clearance import clear_library, present_comparison
 from governance.policy.files import find_policy
 from governance.snapshots.sealing import seal_snapshot
-from ingest.detectors import starting_detector
-from ingest.encoders import EncoderIdentity
-from ingest.intake import TakenFile, register_encoder, take_in
+from ingest.encoders.encoder import EncoderIdentity
+from ingest.intake.intake import TakenFile, register_encoder, take_in
+from ingest.matching.detectors import starting_detector
 from ingest.signals.library import record_file_signals
 from tests.library import claim_rights
 from tests.media import moving_scene, write_video

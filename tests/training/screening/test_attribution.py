@@ -16,8 +16,8 @@ from db import models
 from db.errors import ConfigError, RefusedError
 from db.exposures import RunExposure
 from db.project import Project
-from ingest.find import Query, read_query
-from ingest.vectors import VectorStore
+from ingest.lookup.find import Query, read_query
+from ingest.pictures.vectors import VectorStore
 from tests.media import flat_scene, write_video
 from tests.training.screening.licensed_model import CONFIG, MODEL, SNAPSHOT, GridEncoder, scene
 from training.screening.commands import attribution

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from db.project import Project
-from ingest.vectors import VectorStore, recipe_digest
+from ingest.pictures.vectors import VectorStore, recipe_digest
 from tests.training.screening.licensed_model import GridEncoder
 from training.screening.held_vectors import HeldVectors
 

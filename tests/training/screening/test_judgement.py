@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from db.vocabularies import MatchTier
-from ingest.find import Gap
+from ingest.lookup.find import Gap
 from tests.training.screener import SayingScreen
 from training.screening.judgement import gravest_first, held_instead, outcome_of
 from training.screening.result import Against, ScreenMatch, ScreenOutcome

@@ -9,8 +9,8 @@ import pytest
 from db.clock import utc_now
 from db.project import Project
 from governance.snapshots.snapshot import open_snapshot
-from ingest.detectors import _SHIPPED, read_calibration
-from ingest.find import read_query
+from ingest.lookup.find import read_query
+from ingest.matching.detectors import _SHIPPED, read_calibration
 from tests.media import write_video
 from tests.training.screening.licensed_model import SNAPSHOT, GridEncoder, scene
 from training.screening.held_vectors import HeldVectors

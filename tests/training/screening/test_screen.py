@@ -22,8 +22,8 @@ from governance.policy.pin import pin_detector
 from governance.snapshots.snapshot import open_snapshot
 from ingest.attacks.copies import Excerpt, Mirror, Reencode, Resize, write_copy
 from ingest.errors import MediaError
-from ingest.scoring import Detector
-from ingest.vectors import VectorStore
+from ingest.matching.scoring import Detector
+from ingest.pictures.vectors import VectorStore
 from tests.media import flat_scene, truncate_file, write_video
 from tests.training.screening.licensed_model import DETECTOR, SNAPSHOT, GridEncoder, scene
 from training.screening import screen as screening
