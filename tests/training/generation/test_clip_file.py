@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +60,23 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         write_clip(tmp_path / name, _gradient_clip(), frame_rate=Fraction(8))
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_also_of_small_pictures_whatever_lay_in_memory_before(tmp_path: Path) -> None:
+    """The encoder used to take some of it for measurements of its own."""
+    source = np.random.default_rng(0)
+    rows, columns = np.mgrid[:64, :64]
+    waves = [128 + 80 * np.sin((columns + 3 * time) / 9) * np.cos(rows / 11) for time in range(12)]
+    frames_THW = (np.stack(waves) + source.integers(-3, 4, (64, 64))).astype(np.uint8)
+    clip = torch.from_numpy(frames_THW)[:, None].expand(-1, 3, -1, -1).contiguous()
+    written = set()
+    for _ in range(40):
+        # Every other one is freed: what the encoder is given next lay there.
+        left = [source.integers(0, 256, size, np.uint8) for size in source.integers(1_000, 300_000, 60)][::2]
+        write_clip(tmp_path / "clip.mp4", clip, frame_rate=Fraction(8), height=64, width=64)
+        written.add((tmp_path / "clip.mp4").read_bytes())
+        del left
+    assert len(written) == 1
 
 
 @pytest.mark.parametrize(
