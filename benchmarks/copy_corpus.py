@@ -86,9 +86,10 @@ def of_half(corpus: Corpus, folder: Path, half: int | None) -> Corpus:
     if half is None:
         return corpus
     with (folder / "queries.csv").open(newline="", encoding="utf-8") as file:
-        groups = {row["query"]: row["group"] for row in csv.DictReader(file)}
-    kept = {name: path for name, path in corpus.queries.items() if half_of(groups[name]) == half}
-    return dataclasses.replace(corpus, queries=kept)
+        rows = {row["query"]: row for row in csv.DictReader(file)}
+    kept = {name: path for name, path in corpus.queries.items() if half_of(rows[name]["group"]) == half}
+    left_out = sum(float(rows[name]["duration"]) for name in corpus.queries.keys() - kept.keys())
+    return dataclasses.replace(corpus, queries=kept, footage_seconds=corpus.footage_seconds - left_out)
 
 
 def row_of(span: MatchSpan, query: str, reference: str) -> Row:
