@@ -19,8 +19,10 @@ _ROOT = Path(__file__).resolve().parents[3]
 _DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
 _NAMESPACES = {
     "c2pa", "cawg", "claim", "cleartitle", "org", "http", "db", "governance", "ingest", "training", "policies",
+    "base_models",
 }  # fmt: skip
-"""First words of what is no finding: other vocabularies, our own names in manifests, modules, server messages."""
+"""First words of what is no finding: other vocabularies, our own names in manifests, modules, server messages,
+clauses of policies."""
 _SUFFIXES = {
     "csv", "db", "faiss", "html", "ico", "jpg", "js", "css", "json", "jsonl", "key", "mp4", "npy", "npz", "parquet",
     "pem", "safetensors", "toml", "txt", "xmp", "yaml", "c2pa",

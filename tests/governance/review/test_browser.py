@@ -154,7 +154,7 @@ def both_players_follow_one_another(page: Page) -> None:
     times = page.evaluate("[...document.querySelectorAll('video')].map((v) => v.currentTime)")
     assert abs(times[0] - times[1]) < 0.5
     page.keyboard.press("0")
-    until(page, "[...document.querySelectorAll('video')].every((v) => v.currentTime < 0.01)")
+    until(page, "[...document.querySelectorAll('video')].every((v) => v.currentTime < 0.1)")
     until(page, "[...document.querySelectorAll('.strip img')].every((i) => i.naturalWidth > 0)")
 
 
