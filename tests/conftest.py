@@ -13,6 +13,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 _POSTGRES_VARIABLE = "CLEARTITLE_TEST_POSTGRES"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def _shared_folder(variable: str, name: str) -> Path:
     """Return the folder the environment names, else the one beside the checkout; skip without either."""
     named = os.environ.get(variable)
