@@ -73,6 +73,11 @@ class ChainOfTitle:
         return () if self.model is None else self.model.components
 
     @property
+    def is_for_research(self) -> bool:
+        """The footage was cleared for research alone; another release may still be barred, by a base model."""
+        return not self.snapshot.is_promotable or self.snapshot.purpose == RESEARCH
+
+    @property
     def is_promotable(self) -> bool:
         """No link says that it is for research only; what a link leaves out, the one below it may say."""
         links = [link for link in (self.clip, self.model, self.snapshot) if link is not None]

@@ -24,7 +24,13 @@ from governance.verification.companions import Companions
 from governance.verification.kinds import Subject
 from governance.verification.origin import Edit, Origin, find_origin
 from governance.verification.redactions import read_redactions
-from governance.verification.verdict import RESEARCH_ONLY, Verdict, VerdictFailure, VerdictOutcome
+from governance.verification.verdict import (
+    NOT_RELEASED,
+    RESEARCH_ONLY,
+    Verdict,
+    VerdictFailure,
+    VerdictOutcome,
+)
 
 _SOURCE_TYPES = {"clip": CLIP_SOURCE_TYPE, "model": MODEL_SOURCE_TYPE, "snapshot": SNAPSHOT_SOURCE_TYPE}
 NOT_CHECKED_RECALL = (
@@ -107,7 +113,7 @@ def _remarks(chain: ChainOfTitle | None, as_of: dt.datetime) -> Iterator[str]:
     for component in chain.components:
         yield _component_text(component)
     if not chain.is_promotable:
-        yield RESEARCH_ONLY
+        yield RESEARCH_ONLY if chain.is_for_research else NOT_RELEASED
     if any(DEVELOPMENT_MARK in signer for signer in chain.signers):
         yield "signed with development keys: nobody vouches for the signer's name"
     yield from _expiry_remarks(chain, as_of)

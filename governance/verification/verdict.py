@@ -13,6 +13,7 @@ from governance.manifests.chain import ChainOfTitle
 from governance.verification.redactions import Redaction
 
 RESEARCH_ONLY = "research only: not for commercial release"
+NOT_RELEASED = "not for commercial release: a model that it was made with bars it"
 
 
 class VerdictOutcome(enum.StrEnum):
@@ -105,7 +106,7 @@ class Verdict:
         """Return the verdict on the file as a commercial release: what is for research only is none."""
         if self.chain is None or self.chain.is_promotable:
             return self
-        reason = "a link of the chain says that it is for research only, which nothing below it can lift"
+        reason = f"{RESEARCH_ONLY if self.chain.is_for_research else NOT_RELEASED}; nothing below that link can lift it"
         failure = VerdictFailure("release.research_only", reason)
         return self.with_objection(failure)
 

@@ -223,7 +223,25 @@ class LtxFamily(Family):
         return {"frame_rate": _FRAME_RATE}
 
 
-class WanFamily(Family):
+class StandardisedFamily(Family):
+    """Pipelines that leave it to their users to scale latents by mean and deviation of each channel."""
+
+    def latents_of(self, latents_BCTHW: Tensor) -> Tensor:
+        """Scale by mean and deviation."""
+        mean, deviation = self.statistics(latents_BCTHW)
+        return (latents_BCTHW - mean) / deviation
+
+    def pictures_of(self, latents_BCTHW: Tensor) -> Tensor:
+        """Scale back."""
+        mean, deviation = self.statistics(latents_BCTHW)
+        return latents_BCTHW * deviation + mean
+
+    @abstractmethod
+    def statistics(self, latents_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation, such that they scale latents of this shape."""
+
+
+class WanFamily(StandardisedFamily):
     """Wan 2.1, text to video."""
 
     @property
@@ -237,16 +255,6 @@ class WanFamily(Family):
         patch = int(self.pipe.transformer.config.patch_size[1])
         return max(16, int(self.pipe.vae_scale_factor_spatial) * patch)
 
-    def latents_of(self, latents_BCTHW: Tensor) -> Tensor:
-        """Scale by mean and deviation of the autoencoder."""
-        mean, deviation = self._statistics(latents_BCTHW)
-        return (latents_BCTHW - mean) / deviation
-
-    def pictures_of(self, latents_BCTHW: Tensor) -> Tensor:
-        """Scale back."""
-        mean, deviation = self._statistics(latents_BCTHW)
-        return latents_BCTHW * deviation + mean
-
     def loss(
         self, latents_BCTHW: Tensor, prompts: Sequence[PromptCode], noise_BCTHW: Tensor, time_B: Tensor
     ) -> Tensor:
@@ -259,7 +267,8 @@ class WanFamily(Family):
         )[0]
         return _squared_error(predicted_BCTHW, noise_BCTHW - latents_BCTHW)
 
-    def _statistics(self, latents_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+    def statistics(self, latents_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the autoencoder's configuration."""
         config = self.pipe.vae.config
         return _channels(config.latents_mean, latents_BCTHW), _channels(config.latents_std, latents_BCTHW)
 
@@ -333,7 +342,7 @@ class CogVideoXFamily(Family):
         )
 
 
-class MochiFamily(Family):
+class MochiFamily(StandardisedFamily):
     """Mochi 1."""
 
     @property
@@ -345,16 +354,6 @@ class MochiFamily(Family):
     def side_multiple(self) -> int:
         """The pixels of a patch."""
         return int(self.pipe.vae_spatial_scale_factor) * int(self.pipe.transformer.config.patch_size)
-
-    def latents_of(self, latents_BCTHW: Tensor) -> Tensor:
-        """Scale by mean and deviation of the autoencoder, where it has them."""
-        mean, deviation = self._statistics(latents_BCTHW)
-        return (latents_BCTHW - mean) / deviation
-
-    def pictures_of(self, latents_BCTHW: Tensor) -> Tensor:
-        """Scale back."""
-        mean, deviation = self._statistics(latents_BCTHW)
-        return latents_BCTHW * deviation + mean
 
     def loss(
         self, latents_BCTHW: Tensor, prompts: Sequence[PromptCode], noise_BCTHW: Tensor, time_B: Tensor
@@ -369,7 +368,8 @@ class MochiFamily(Family):
         )[0]
         return _squared_error(predicted_BCTHW, latents_BCTHW - noise_BCTHW)
 
-    def _statistics(self, latents_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+    def statistics(self, latents_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the autoencoder's configuration, where it has them."""
         config = self.pipe.vae.config
         size = latents_BCTHW.shape[1]
         mean = getattr(config, "latents_mean", None) or [0.0] * size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from ingest.matching.detectors import starting_detector
 from ingest.signals.library import record_file_signals
 from tests.library import claim_rights
 from tests.media import moving_scene, write_video
-from training.config import TrainingConfig
+from tests.training import trained_library
 from training.licensed_run import LicensedRun, begin_run, complete_run
 
 if TYPE_CHECKING:
@@ -50,23 +51,7 @@ class GridEncoder:
 
 
 DETECTOR = starting_detector(GridEncoder.identity)
-CONFIG = TrainingConfig(
-    num_frames=4,
-    height=16,
-    width=16,
-    patch_frames=4,
-    patch_height=8,
-    patch_width=8,
-    num_components=4,
-    model_width=16,
-    model_depth=1,
-    num_heads=2,
-    batch_size=2,
-    num_steps=4,
-    warmup_steps=1,
-    sampling_steps=2,
-    checkpoint_every=4,
-)
+CONFIG = dataclasses.replace(trained_library.CONFIG, checkpoint_every=4)
 SEEDS = {"sea.mp4": 1, "hill.mp4": 2, "study.mp4": 3, "broadcast.mp4": 4}
 
 
