@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select, union
 from sqlalchemy.orm import Session
 
 from db import models
@@ -45,15 +46,30 @@ def reference_matches_of(
 
     A logo that opens a hundred thousand films matches all of them: what matters of it is asked for alone.
     """
-    references = (
-        select(models.Membership.asset_id)
-        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
-        .where(models.Collection.kind == CollectionKind.REFERENCE, was_known(models.Membership, known_on))
-    )
-    touching = (among(models.Match.asset_id, asset_ids) & models.Match.other_id.in_(references)) | (
-        among(models.Match.other_id, asset_ids) & models.Match.asset_id.in_(references)
+    # Joined from the side of the few matches: what is asked of a page does not grow with the reference sets.
+    touching = models.Match.id.in_(
+        union(
+            _with_reference(models.Match.asset_id, models.Match.other_id, asset_ids, known_on),
+            _with_reference(models.Match.other_id, models.Match.asset_id, asset_ids, known_on),
+        )
     )
     return _seen_by(session, asset_ids, touching, detector_digest, known_on)
+
+
+def _with_reference(
+    this: Any, that: Any, asset_ids: Sequence[int], known_on: dt.datetime | None
+) -> Select[int]:
+    """Return the query for the ids of matches of `asset_ids` on one side with reference footage on the other."""
+    return (
+        select(models.Match.id)
+        .join(models.Membership, models.Membership.asset_id == that)
+        .join(models.Collection, models.Collection.id == models.Membership.collection_id)
+        .where(
+            among(this, asset_ids),
+            models.Collection.kind == CollectionKind.REFERENCE,
+            was_known(models.Membership, known_on),
+        )
+    )
 
 
 def picture_matches(session: Session, detector_digest: str) -> Iterator[tuple[int, int]]:

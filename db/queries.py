@@ -213,13 +213,14 @@ def library_pages(
     )
     last_id = 0
     while True:
-        # By the column that the index of memberships is sorted on: a page costs what it holds, not what is before it.
+        # By the columns that both indexes are sorted on: a page costs what it holds, not what is before it.
         query = (
             select(*_ASSET_COLUMNS)
             .join(models.Membership, models.Membership.asset_id == models.Asset.id)
             .where(
                 models.Membership.collection_id == library,
                 models.Membership.asset_id > last_id,
+                models.Asset.id > last_id,
                 was_known(models.Membership, known_on),
             )
             .order_by(models.Membership.asset_id)
