@@ -2,65 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Integer, Table, column, func, insert, inspect, literal, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-_MAX_KNOWN = 10_000
+if TYPE_CHECKING:
+    from sqlalchemy.sql.selectable import FromClause
 
 
-def insert_rows(
+class WriteBehind:
+    """Writes of one session that a server carries out while the caller goes on reading through another session.
+
+    Foreign keys are most of what a row costs there, and nobody has to wait for them. SQLite works in this process and
+    has one writer: there both sessions are the same one, and a write is done when `write` returns.
+    """
+
+    def __init__(self, session: Session, reading: Session, thread: Executor | None) -> None:
+        self.session = session
+        """To be used after `settle` only."""
+        self.reading = reading
+        """Does not see what `session` wrote."""
+        self._thread = thread
+        self._pending: Future[None] | None = None
+
+    def write(self, write: Callable[[Session], None]) -> None:
+        """Have `write` called with the session: one after another, in order. Raises what an earlier one raised."""
+        self.settle()
+        if self._thread is None:
+            write(self.session)
+        else:
+            self._pending = self._thread.submit(write, self.session)
+
+    def settle(self) -> Session:
+        """Wait until all is written, and return the session. Raises what the write raised."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+        return self.session
+
+
+@contextmanager
+def writing_behind(session: Session) -> Iterator[WriteBehind]:
+    """Let long writes of `session` overlap with reading; when the block ends without an error, all is written."""
+    bind = session.get_bind()
+    if bind.dialect.name != "postgresql":
+        yield WriteBehind(session, session, None)
+        return
+    # The thread ends before the caller ends the transaction, even where the block fails.
+    with Session(bind) as reading, reading.begin(), ThreadPoolExecutor(1, "write-behind") as thread:
+        behind = WriteBehind(session, reading, thread)
+        yield behind
+        behind.settle()
+
+
+Rows = Iterable[tuple[int, tuple[Any, ...]]]
+
+
+def insert_repeating(
     session: Session,
     model: type[Any],
+    key: str,
     columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
+    rows: Rows,
     *,
     same: Mapping[str, Any],
 ) -> None:
-    """Append `rows`, tuples in the order of `columns`; `same` gives the columns that are equal in all of them.
+    """Append rows of which many have everything but an integer in common.
 
-    Values become what the driver wants by the types of the table, each distinct one once. PostgreSQL gets them by
-    COPY, SQLite by one prepared statement.
+    `rows` give the value of `key`, and those of `columns` as a tuple that can be hashed; `same` gives the columns
+    that are equal in all rows. What is in common becomes what the driver wants once, not a million times.
     """
-    if not rows:
+    numbers: dict[tuple[Any, ...], int] = {}
+    coded = [(value, numbers.setdefault(rest, len(numbers))) for value, rest in rows]
+    if not coded:
         return
-    connection = session.connection()
     table = inspect(model).local_table
-    names = [table.c[name].name for name in (*columns, *same)]
-    bind = [_Bind(table.c[name], connection) for name in columns]
-    constant = tuple(_Bind(table.c[name], connection)(value) for name, value in same.items())
-    bound = ((*(convert(value) for convert, value in zip(bind, row, strict=True)), *constant) for row in rows)
+    connection = session.connection()
+    insert_coded = _insert_joined if connection.dialect.name == "postgresql" else _insert_prepared
+    insert_coded(
+        connection, table, key, coded, dict(zip(columns, zip(*numbers, strict=True), strict=True)), same
+    )
+
+
+def _insert_joined(
+    connection: Connection,
+    table: Table,
+    key: str,
+    coded: Sequence[tuple[int, int]],
+    common: Mapping[str, Sequence[Any]],
+    same: Mapping[str, Any],
+) -> None:
+    """Send integers, and what is in common once; the server joins them."""
+    values, numbers = zip(*coded, strict=True)
+    num_common = len(next(iter(common.values())))
+    keys = _unnested("keys", {key: (values, table.c[key].type), "number": (numbers, Integer())})
+    shared = _unnested(
+        "shared",
+        {"number": (range(num_common), Integer())}
+        | {name: (column_values, table.c[name].type) for name, column_values in common.items()},
+    )
+    constant = [literal(value, table.c[name].type) for name, value in same.items()]
+    rows = (
+        select(keys.c[key], *(shared.c[name] for name in common), *constant)
+        .join_from(keys, shared, shared.c.number == keys.c.number)
+        .order_by(keys.c[key])
+    )
+    connection.execute(insert(table).from_select([key, *common, *same], rows, include_defaults=False))
+
+
+def _unnested(name: str, columns: Mapping[str, tuple[Iterable[Any], Any]]) -> FromClause:
+    from sqlalchemy.dialects.postgresql import ARRAY
+
+    arrays = [literal(list(values), ARRAY(kind, dimensions=1)) for values, kind in columns.values()]
+    named = [column(name, kind) for name, (_, kind) in columns.items()]
+    return func.unnest(*arrays).table_valued(*named, name=name).render_derived()
+
+
+def _insert_prepared(
+    connection: Connection,
+    table: Table,
+    key: str,
+    coded: Sequence[tuple[int, int]],
+    common: Mapping[str, Sequence[Any]],
+    same: Mapping[str, Any],
+) -> None:
+    """Run one prepared statement with rows as the driver wants them: most of their values were made once."""
+    bound = [map(_bind(table, name, connection), values) for name, values in common.items()]
+    constant = [_bind(table, name, connection)(value) for name, value in same.items()]
+    tails = [(*values, *constant) for values in zip(*bound, strict=True)]
     preparer = connection.dialect.identifier_preparer
-    target = f"{preparer.format_table(table)} ({', '.join(map(preparer.quote, names))})"
-    driver = connection.connection.driver_connection
-    assert driver is not None, "the connection is open"
-    if connection.dialect.name == "postgresql":
-        with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
-            for values in bound:
-                copy.write_row(values)
-    else:
-        driver.executemany(f"INSERT INTO {target} VALUES ({', '.join('?' * len(names))})", bound)  # noqa: S608
+    names = ", ".join(preparer.quote(table.c[name].name) for name in (key, *common, *same))
+    marks = ", ".join("?" * (1 + len(common) + len(same)))
+    connection.exec_driver_sql(
+        f"INSERT INTO {preparer.format_table(table)} ({names}) VALUES ({marks})",  # noqa: S608 - our own names
+        [(value, *tails[number]) for value, number in coded],
+    )
 
 
-class _Bind:
-    """Turns the values of one column into those of the driver."""
-
-    def __init__(self, column: Any, connection: Connection) -> None:
-        self._process: Callable[[Any], Any] | None = column.type.dialect_impl(
-            connection.dialect
-        ).bind_processor(connection.dialect)
-        self._known: dict[Any, Any] = {}
-
-    def __call__(self, value: Any) -> Any:
-        if self._process is None or value is None:
-            return value
-        key = tuple(value) if isinstance(value, list) else value
-        found = self._known.get(key, self)
-        if found is self:
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            found = self._known[key] = self._process(list(key) if isinstance(key, tuple) else value)
-        return found
+def _bind(table: Table, name: str, connection: Connection) -> Callable[[Any], Any]:
+    """Return what turns the values of a column into those of the driver."""
+    dialect = connection.dialect
+    process = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    return (lambda value: value) if process is None else process

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.among import among
-from db.bulk import insert_rows
+from db.bulk import insert_repeating
 from db.clock import utc_now
 from db.grant_rows import as_grant, grants_by_id
 from db.plain_rows import plain_rows
@@ -108,11 +108,12 @@ def add_decisions(
     session: Session, policy_name: str, decisions: Iterable[tuple[int, Basis]], *, as_of: dt.datetime
 ) -> None:
     """Append decisions (clip id, basis); the caller passes only those that differ from the current ones."""
-    insert_rows(
+    insert_repeating(
         session,
         models.Decision,
-        ("clip_id", *Basis._fields),
-        [(clip_id, *basis) for clip_id, basis in decisions],
+        "clip_id",
+        Basis._fields,
+        decisions,
         same={"policy_name": policy_name, "as_of": as_of, "recorded_at": utc_now()},
     )
 

@@ -95,11 +95,14 @@ def audit(
         _refuse_options(context)
         return
     from db.project import open_project
+    from db.statistics import refresh_statistics
     from governance.reports.files import AUDIT_SUFFIXES, check_suffix
 
     for path in reports:
         check_suffix(path, AUDIT_SUFFIXES)
     project = open_project(project_dir)
+    with project.session() as session:
+        refresh_statistics(session)
     with project.session() as session:
         total = _audit(
             project,

@@ -12,11 +12,13 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from db import decisions, holdings, queries
+from db.bulk import writing_behind
 from db.clock import earliest
 from db.collector import collector_at_rest
 from db.decisions import Basis
@@ -24,6 +26,7 @@ from db.events import record_event
 from db.files import path_of
 from db.project import Project
 from db.records import AssetEvidence, ClipRecord
+from db.statistics import refresh_statistics
 from db.vocabularies import Outcome
 from governance.decisions.last_pass import is_as_it_was, pass_state
 from governance.decisions.review_basis import evidence_digest
@@ -89,14 +92,21 @@ def clear_library(
     """Decide every clip of the library under `policy` as of a time, in one transaction."""
     report = ClearanceReport()
     with project.session() as session:
+        refresh_statistics(session)
+    with project.session() as session:
         # Taken first: what others record during the pass is no part of what it decided on.
         state = pass_state(session, policy, comparison, as_of)
-        for page in decided_pages(session, policy, comparison, as_of=as_of):
-            changed = _changed(session, policy.name, page)
-            decisions.add_decisions(session, policy.name, changed, as_of=as_of)
-            report.num_changed += len(changed)
-            _count(report, page)
-            on_progress(len(page))
+        with writing_behind(session) as behind:
+            pages = decided_pages(behind.reading, policy, comparison, as_of=as_of, recording=behind.settle)
+            for page in pages:
+                changed = _changed(behind.reading, policy.name, page)
+                add = partial(
+                    decisions.add_decisions, policy_name=policy.name, decisions=changed, as_of=as_of
+                )
+                behind.write(add)
+                report.num_changed += len(changed)
+                _count(report, page)
+                on_progress(len(page))
         if report.num_changed or not is_as_it_was(session, policy, comparison, as_of):
             record_event(session, "library.decided", policy.name, state | {"num_changed": report.num_changed})
     return report
@@ -113,6 +123,8 @@ def survey_library(
 ) -> ClearanceReport:
     """Return what `clear_library` would decide, on what was on record at `known_on`, and record nothing."""
     report = ClearanceReport()
+    with project.session() as session:
+        refresh_statistics(session)
     with project.session() as session:
         for page in decided_pages(session, policy, comparison, as_of=as_of, known_on=known_on):
             report.num_changed += len(_changed(session, policy.name, page))
@@ -156,7 +168,7 @@ def decide_clip(
         comparison, purpose=policy.purpose, use=policy.use, as_of=as_of, wanted=policy.fact_names
     )
     verdicts = Verdicts(session, policy, as_of, known_on=known_on)
-    decided = Decider(facts, Rulings(session, policy), verdicts).decide(page)
+    decided = Decider(facts, Rulings(lambda: session, policy), verdicts).decide(page)
     return next(item for item in decided if item.clip.id == clip.id), page[0]
 
 
@@ -262,13 +274,19 @@ def decided_pages(
     *,
     as_of: dt.datetime,
     known_on: dt.datetime | None = None,
+    recording: Callable[[], Session] | None = None,
 ) -> Iterator[list[Decided]]:
-    """Yield the decisions on the library page by page. New rulings are written, decisions are not."""
+    """Yield the decisions on the library page by page. New rulings are written, decisions are not.
+
+    `recording` gives the session for new rulings, if it is another than the one that is read from.
+    """
     facts = FactsOfClips(
         comparison, purpose=policy.purpose, use=policy.use, as_of=as_of, wanted=policy.fact_names
     )
     verdicts = Verdicts(session, policy, as_of, known_on=known_on)
-    rulings = Rulings(session, policy, decisions.recorded_rulings(session, policy.digest))
+    rulings = Rulings(
+        recording or (lambda: session), policy, decisions.recorded_rulings(session, policy.digest)
+    )
     decider = Decider(facts, rulings, verdicts)
     with collector_at_rest():
         for page in queries.library_pages(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -46,11 +46,15 @@ class Ruling:
 class Rulings:
     """Rulings of one policy met in one pass over the library.
 
-    `on_record`: ids of rulings by the digest of their basis, which need not be asked for one by one.
+    `session`: asked for only where a ruling is new. `on_record`: ids of rulings by the digest of their basis, which
+    need not be asked for one by one.
     """
 
     def __init__(
-        self, session: Session, policy: Policy, on_record: Mapping[str, int] = MappingProxyType({})
+        self,
+        session: Callable[[], Session],
+        policy: Policy,
+        on_record: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._session = session
         self._on_record = on_record
@@ -78,7 +82,7 @@ class Rulings:
         if known is not None:
             return Ruling(known, basis, decision)
         ruling_id = decisions.ensure_ruling(
-            self._session,
+            self._session(),
             {
                 "policy_name": self._policy.name,
                 "policy_version": self._policy.version,

@@ -163,12 +163,15 @@ def diff(before: str, after: str, as_of: dt.datetime | None, *, as_json: bool, p
     Example: cleartitle policy diff commercial-training commercial-training+talent-consent-required
     """
     from db.project import open_project
+    from db.statistics import refresh_statistics
     from governance.decisions.clearance import present_comparison
     from governance.policy.diff import Judge, diff_policies, library_clips
     from governance.policy.files import find_policy
     from governance.policy.reports import diff_lines, print_diff
 
     project = open_project(project_dir)
+    with project.session() as session:
+        refresh_statistics(session)
     moment = utc_now() if as_of is None else as_of.replace(tzinfo=dt.UTC)
     comparison = present_comparison(project)
     judges = [Judge(find_policy(name, project.policies), comparison, moment) for name in (before, after)]

@@ -88,7 +88,7 @@ class Standing:
             as_of=now,
             wanted=self._policy.fact_names,
         )
-        decider = Decider(facts, Rulings(session, self._policy), Verdicts(session, self._policy, now))
+        decider = Decider(facts, Rulings(lambda: session, self._policy), Verdicts(session, self._policy, now))
         for start in range(0, len(self._assets), _PAGE):
             assets = [_asset(session, sha256) for sha256 in self._assets[start : start + _PAGE]]
             page = queries.evidence_on(session, assets, self._comparison.encoder, self._comparison.detector)
