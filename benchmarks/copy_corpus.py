@@ -36,8 +36,9 @@ from db.files import write_durably
 from ingest.encoders.compute import choose_compute
 from ingest.encoders.encoder import Encoder, EncoderIdentity, open_encoder
 from ingest.matching.detectors import detector_for, read_calibration
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
 from ingest.matching.scoring import Detector
+from ingest.matching.span import MatchSpan
 from ingest.media.digests import file_digest
 from ingest.pictures.embedding import embed_file
 from ingest.pictures.vectors import VectorStore

@@ -23,8 +23,9 @@ from benchmarks.copy_corpus import chosen_detector, judge_everything
 from db.errors import Error
 from ingest.encoders.compute import choose_compute
 from ingest.encoders.encoder import Encoder, open_encoder
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
 from ingest.matching.scoring import Detector
+from ingest.matching.span import MatchSpan
 from ingest.media.digests import file_digest
 from ingest.pictures.embedding import embed_file
 from ingest.pictures.vectors import VectorStore

@@ -28,9 +28,10 @@ from ingest.encoders.encoder import Encoder, EncoderIdentity
 from ingest.errors import MediaError
 from ingest.intake.readahead import read_ahead
 from ingest.intake.reading import FileToRead, FileUnread, Frames, Reader, stamp_of
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
 from ingest.matching.nomination import ExactNominator, Nominator, nominator_for
 from ingest.matching.scoring import Detector
+from ingest.matching.span import MatchSpan
 from ingest.media.digests import file_digest
 from ingest.media.sources import printable_path
 from ingest.pictures.vectors import VectorStore

@@ -29,8 +29,9 @@ from ingest.matching.calibration import (
     threshold_for_precision,
 )
 from ingest.matching.detectors import starting_detector
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
 from ingest.matching.scoring import Detector, Weights
+from ingest.matching.span import MatchSpan
 from ingest.media.digests import file_digest
 from ingest.pictures.embedding import embed_file
 from ingest.pictures.vectors import VectorStore

@@ -16,10 +16,12 @@ from db.vocabularies import MatchKind
 from ingest.encoders.encoder import EncoderIdentity
 from ingest.intake.intake import register_encoder
 from ingest.matching.match_rows import MatchRow, Side, merged, not_known, ordered
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
 from ingest.matching.nomination import nominator_for
 from ingest.matching.scoring import Detector
+from ingest.matching.span import MatchSpan
 from ingest.pictures.vectors import VectorStore
+from ingest.workers import num_cores
 
 _BATCH_ASSETS = 200
 
@@ -47,6 +49,7 @@ def compare_new_assets(
             nominator,
             detector,
             period_seconds=1 / project.settings.samples_per_second,
+            num_workers=num_cores(),
         )
         matches = merged(_found(span, embedded) for span in spans)
         num_new += _record(project, identity, detector, embedded, batch, matches)

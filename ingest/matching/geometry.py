@@ -135,6 +135,13 @@ Pairs = Sequence[tuple[Picture, Picture]]
 """Pictures of the same moment, query first. Pictures of one side have one size."""
 
 
+def use_one_thread() -> None:
+    """Keep OpenCV from starting threads: for a process that has one core among others."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
 def shrunk(pixels_HW: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """Return a picture reduced to `side` by `side` means."""
     import cv2

@@ -3,69 +3,35 @@
 Three steps, each stricter than the one before:
 
 1. Nearest neighbours nominate: pairs of sampled frames whose vectors are alike (`ingest.matching.nomination`).
-2. Alignment over time: hits of one pair of views that lie on a line form segments (`ingest.matching.alignment`).
-3. The pictures decide: along a segment they are registered and compared, and what moves must move alike
-   (`ingest.matching.verification`). All evidence together gives a probability (`ingest.matching.scoring`).
+2. Alignment over time: hits that lie on a line form segments.
+3. The pictures decide. Both are in `ingest.matching.judging`, pair by pair, on as many processes as are worth it.
 
 Without the third step other takes before the same wall would match; the measurement is in docs/matching.md.
-
-Shapes: Q query rows, H hits, M samples of a segment.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
-import numpy as np
-
-from db.vocabularies import MatchTier
 from ingest.encoders.encoder import EncoderIdentity
-from ingest.matching.alignment import PairHits, Segment, find_segments
-from ingest.matching.nomination import ExactNominator, Nominator
-from ingest.matching.scoring import Detector, Evidence
-from ingest.matching.verification import Verified, verify
-from ingest.pictures.pdq import MIN_QUALITY
-from ingest.pictures.reel import Reel
-from ingest.pictures.vectors import FrameVectors, VectorStore
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from ingest.matching.alignment import PairHits
+from ingest.matching.geometry import use_one_thread
+from ingest.matching.judging import NominatedPair, PairJudge, Views
+from ingest.matching.nomination import ExactNominator, Nominator, ViewPair
+from ingest.matching.scoring import Detector
+from ingest.matching.span import MatchSpan
+from ingest.pictures.vectors import VectorStore
+from ingest.workers import worked
 
 _QUERY_ROWS = 50_000
-_CACHED_REELS = 24
-_CACHED_ROWS = 64
-_ON_LINE_SECONDS = 0.3
-_NO_LIKENESS = 128.0
-_SAME_LINE_SECONDS = 0.3
-_MAX_GAP_SECONDS = 5.0
+_WORTH_A_WORKER = 12
+"""Pairs: judging fewer takes less time than a process takes to begin."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class MatchSpan:
-    """A stretch of the query asset that shows the same pictures as a stretch of the other asset."""
-
-    query_sha256: str
-    other_sha256: str
-    query_start_seconds: float
-    query_end_seconds: float
-    other_start_seconds: float
-    other_end_seconds: float
-    tier: MatchTier
-    probability: float
-    evidence: Evidence
-    speed: float
-    """Seconds of the other asset per second of the query."""
-    is_mirrored: bool
-    query_view: int
-    other_view: int
-    """Which part of the picture shows it; 0 is the whole."""
-
-
-_Views = tuple[int, int]
+_own_judge: PairJudge | None = None
+"""Of this process, if it is a worker."""
 
 
 def find_matches(
@@ -76,290 +42,91 @@ def find_matches(
     detector: Detector,
     *,
     period_seconds: float = 0.5,
+    num_workers: int = 1,
 ) -> Iterator[MatchSpan]:
     """Find what `queries` share with `others`; both are SHA-256 digests of assets that `identity` embedded.
 
     `others` are compared exactly, or by the nominator that is given in their place.
 
     An asset is never compared with itself, so identical bytes are the caller's to see. Where two assets are in both
-    lists the shorter one is the query: it lies whole in the longer one more often than the other way round. Of the
-    longer one only those seconds are a query as well that the copies found so far leave open: it may show the same ones
-    twice. `period_seconds` is how far samples are apart. Memory is bounded by a block of vectors, not by the library.
+    lists the shorter one is the query: it lies whole in the longer one more often than the other way round.
+    `period_seconds` is how far samples are apart. Memory is bounded by a block of vectors, not by the library. With
+    several workers the pairs are shared out; spans come in the same order.
 
     Raises `EncoderError` if an asset has no vectors of this encoder.
     """
     # Some rereading for a smaller memory: all hits of one batch of queries are held at once.
     nominator = others if isinstance(others, Nominator) else ExactNominator(store, identity, others)
-    search = _Search(store, identity, detector, period_seconds)
     by_length = sorted(set(queries), key=lambda sha256: (store.num_bytes(sha256, identity), sha256))
     turn = {sha256: number for number, sha256 in enumerate(by_length)}
+    arguments = (store, identity, detector, period_seconds)
+    here = PairJudge(*arguments)
     for batch in store.blocks(queries, identity, max_rows=_QUERY_ROWS):
-        hits: dict[tuple[str, str], dict[_Views, PairHits]] = defaultdict(dict)
-        present = frozenset(batch.assets)
         nominated = nominator.nominate(
             batch, min_similarity=detector.min_similarity, period_seconds=period_seconds
         )
-        for pair, part in nominated:
-            near, far = (pair.query_sha256, pair.query_view), (pair.other_sha256, pair.other_view)
-            if turn.get(far[0], len(turn)) > turn[near[0]]:
-                hits[near[0], far[0]][near[1], far[1]] = part
-            elif far[0] in present:
-                # An approximate index may have found it from this side only.
-                hits[far[0], near[0]].setdefault((far[1], near[1]), part.swapped())
-        for (query_sha256, other_sha256), by_views in sorted(hits.items(), key=lambda item: item[0]):
-            spans = list(search.spans(query_sha256, other_sha256, dict(sorted(by_views.items()))))
-            yield from spans
-            if other_sha256 in turn:
-                rest = _left_open(by_views, [span for span in spans if search.is_copy(span)])
-                yield from search.spans(other_sha256, query_sha256, dict(sorted(rest.items())))
-
-
-def _left_open(hits: dict[_Views, PairHits], copies: Sequence[MatchSpan]) -> dict[_Views, PairHits]:
-    """Return the hits of a pair from its other side, without the seconds that were found; none without a copy."""
-    if not copies:
-        return {}
-    rest = {(far, near): part.swapped() for (near, far), part in hits.items()}
-    for span in copies:
-        start, end = span.other_start_seconds - _ON_LINE_SECONDS, span.other_end_seconds + _ON_LINE_SECONDS
-        for views, part in rest.items():
-            seconds_H = part.query_seconds_H
-            rest[views] = part.only((seconds_H < start) | (seconds_H > end))
-    return rest
-
-
-class _Search:
-    """Judges the hits of pairs of assets; holds the rows and pictures of the assets used last."""
-
-    def __init__(
-        self, store: VectorStore, identity: EncoderIdentity, detector: Detector, period_seconds: float
-    ) -> None:
-        self._detector = detector
-        self._period_seconds = period_seconds
-        self._reel = lru_cache(maxsize=_CACHED_REELS)(
-            lambda asset, view: Reel(store.stills(asset, identity, view))
-        )
-        # The vectors have done their work: of a long film they are fifty times as large as all the rest.
-        self._rows = lru_cache(maxsize=_CACHED_ROWS)(
-            lambda asset: store.read(asset, identity).without_vectors()
-        )
-
-    def spans(
-        self, query_sha256: str, other_sha256: str, hits: dict[_Views, PairHits]
-    ) -> Iterator[MatchSpan]:
-        """Yield the copied spans of one pair of assets in order of query time.
-
-        Where nothing is a copy, the span that comes nearest to one is yielded if it is worth a word. What was found
-        is set aside and the rest is looked at again, so that any number of copies is found; what is given up is
-        only a pair whose likeliest segments all fail.
-        """
-        found: list[MatchSpan] = []
-        failed: list[MatchSpan] = []
-        tried: set[_Name] = set()
-        waiting = self._waiting(hits)
-        num_failures = 0
-        while waiting and num_failures < self._detector.max_failures:
-            views, segment = waiting.pop()
-            if _name(views, segment) in tried:
-                continue
-            tried.add(_name(views, segment))
-            span = self._judge(query_sha256, other_sha256, views, segment)
-            if span is not None and span.probability >= _WORTH_A_RIVAL and _worth(span) < _CERTAIN:
-                rivals = _rivals(waiting, span)
-                tried.update(_name(*rival) for rival in rivals)
-                judged = [self._judge(query_sha256, other_sha256, *rival) for rival in rivals]
-                span = max((found for found in (span, *judged) if found is not None), key=self._rank)
-            if span is not None and self.is_copy(span):
-                found.append(span)
-                hits = {key: _outside(part, span, self._period_seconds / 2) for key, part in hits.items()}
-                waiting = self._waiting(hits)
-                continue
-            num_failures += 1
-            failed += [span] if span is not None else []
-        found = _joined(found)
-        nearest = max(failed, key=lambda span: span.probability, default=None)
-        yield from _without_overlap(found or ([nearest] if nearest is not None else []))
-
-    def is_copy(self, span: MatchSpan) -> bool:
-        """Say whether a span is as sure as the detector asks."""
-        return span.probability >= self._detector.min_probability
-
-    def _rank(self, span: MatchSpan) -> tuple[bool, float]:
-        return self.is_copy(span), _worth(span)
-
-    def _waiting(self, hits: dict[_Views, PairHits]) -> list[tuple[_Views, Segment]]:
-        """Return the segments worth judging, the most promising last: those that stand out, then by weight."""
-        segments = [
-            (views, segment)
-            for views, part in hits.items()
-            for segment in find_segments(
-                part,
-                min_similarity=self._detector.min_similarity,
-                min_samples=self._detector.min_samples,
-                limit=2 * self._detector.max_failures,
-            )
-        ]
-        return sorted(segments, key=lambda item: self._promise(item[1]))
-
-    def _promise(self, segment: Segment) -> tuple[bool, int, float]:
-        stands_out = segment.is_above(self._detector.min_similarity)
-        return stands_out, round(segment.likeness / _LIKE_STEP), segment.weight
-
-    def _judge(
-        self, query_sha256: str, other_sha256: str, views: _Views, segment: Segment
-    ) -> MatchSpan | None:
-        query, other = self._reel(query_sha256, views[0]), self._reel(other_sha256, views[1])
-        verified = verify(query, other, segment)
-        # A part of the picture in which nothing moves is a wall, a poster or a logo, and no footage.
-        if verified is None or (views != (0, 0) and not verified.is_moving):
-            return None
-        rows = self._rows(query_sha256), self._rows(other_sha256)
-        evidence = _evidence(rows, views, segment, verified, self._period_seconds)
-        probability = self._detector.weights.probability(evidence)
-        tier = self._detector.tier(evidence, probability)
-        if tier is None:
-            return None
-        line = verified.line
-        start, end = verified.query_start_seconds, verified.query_end_seconds
-        last = float(other.seconds_S[-1]) + other.period_seconds
-        return MatchSpan(
-            query_sha256=query_sha256,
-            other_sha256=other_sha256,
-            query_start_seconds=start,
-            query_end_seconds=end,
-            other_start_seconds=min(max(0.0, line.speed * start + line.offset_seconds), last),
-            other_end_seconds=min(max(0.0, line.speed * end + line.offset_seconds), last),
-            tier=tier,
-            probability=probability,
-            evidence=evidence,
-            speed=line.speed,
-            is_mirrored=verified.is_mirrored,
-            query_view=views[0],
-            other_view=views[1],
-        )
-
-
-_Name = tuple[_Views, float, float, float]
-
-
-def _name(views: _Views, segment: Segment) -> _Name:
-    return views, segment.speed, round(segment.offset_seconds, 1), float(segment.query_seconds_M[0])
-
-
-_LIKE_STEP = 0.05
-_WORTH_A_RIVAL = 0.2
-_CERTAIN = 2.7
-_NUM_RIVALS = 2
-
-
-def _worth(span: MatchSpan) -> float:
-    """Rate, from 0 to 3, how well a line fits: in a scene that stands still, several lines nearly do."""
-    return span.evidence.texture + span.evidence.motion + span.evidence.correlation
-
-
-def _rivals(waiting: Sequence[tuple[_Views, Segment]], span: MatchSpan) -> list[tuple[_Views, Segment]]:
-    """Return the most promising other segments of the same seconds."""
-    start, end = span.query_start_seconds, span.query_end_seconds
-    found = [
-        (views, segment)
-        for views, segment in reversed(waiting)
-        if segment.query_seconds_M[0] < end and segment.query_seconds_M[-1] > start
-    ]
-    return found[:_NUM_RIVALS]
-
-
-def _outside(hits: PairHits, span: MatchSpan, margin: float) -> PairHits:
-    seconds_H = hits.query_seconds_H
-    return hits.only(
-        (seconds_H < span.query_start_seconds - margin) | (seconds_H > span.query_end_seconds + margin)
-    )
-
-
-def _evidence(
-    rows: tuple[FrameVectors, FrameVectors],
-    views: _Views,
-    segment: Segment,
-    verified: Verified,
-    period_seconds: float,
-) -> Evidence:
-    query, other = rows
-    mine = query.of_view(views[0])
-    start, end = segment.query_seconds_M[[0, -1]]
-    is_inside = (query.end_seconds_N[mine] >= start - 1e-6) & (query.seconds_N[mine] <= end + 1e-6)
-    # Views other than the whole are sampled half as often.
-    expected = 1 + round((end - start) / (period_seconds * (1 if views[0] == 0 else 2)))
-    best = np.sort(segment.similarity_M)[::-1]
-    return Evidence(
-        similarity=float(best[:3].mean()),
-        num_votes=int(is_inside.sum()),
-        coverage=min(1.0, len(segment.query_seconds_M) / expected),
-        num_inliers=verified.num_inliers,
-        texture=verified.agreement.texture,
-        motion=verified.agreement.motion,
-        overlap=verified.agreement.overlap,
-        correlation=verified.correlation,
-        is_moving=verified.is_moving,
-        speed=verified.line.speed,
-        pdq_distance=_pdq_distance(query, other, mine[is_inside], views[1], verified),
-    )
-
-
-def _pdq_distance(
-    query: FrameVectors, other: FrameVectors, rows: NDArray[np.int64], other_view: int, verified: Verified
-) -> float:
-    """Return the median distance of the fingerprints of rows on the line whose quality lets them be compared."""
-    theirs = other.of_view(other_view)
-    prints_N32 = query.pdq_mirrored_N32 if verified.is_mirrored else query.pdq_N32
-    distances = []
-    for row in rows:
-        at = verified.line.speed * query.seconds_N[row] + verified.line.offset_seconds
-        gap = np.maximum(other.seconds_N[theirs] - at, at - other.end_seconds_N[theirs])
-        near = theirs[int(gap.argmin())]
-        is_good = min(query.pdq_quality_N[row], other.pdq_quality_N[near]) >= MIN_QUALITY
-        if is_good and gap.min() <= _ON_LINE_SECONDS:
-            differing = np.bitwise_count(prints_N32[row] ^ other.pdq_N32[near])
-            distances.append(int(differing.sum()))
-    return float(np.median(distances)) if distances else _NO_LIKENESS
-
-
-def _without_overlap(found: Sequence[MatchSpan]) -> list[MatchSpan]:
-    """Keep, of spans that share most of their query time, the surest; in order of time."""
-    kept: list[MatchSpan] = []
-    for span in sorted(found, key=lambda span: -span.probability):
-        if not any(_share(span, other) > 0.5 for other in kept):
-            kept.append(span)
-    return sorted(kept, key=lambda span: span.query_start_seconds)
-
-
-def _joined(found: Sequence[MatchSpan]) -> list[MatchSpan]:
-    """Make one of spans that lie on one line with a short gap: dark stretches and titles say nothing by themselves."""
-    kept: list[MatchSpan] = []
-    for span in sorted(found, key=lambda span: span.query_start_seconds):
-        last = kept[-1] if kept else None
-        if last is not None and _goes_on(last, span):
-            surer = max(last, span, key=lambda part: part.probability)
-            kept[-1] = replace(
-                surer,
-                query_start_seconds=last.query_start_seconds,
-                query_end_seconds=max(last.query_end_seconds, span.query_end_seconds),
-                other_start_seconds=last.other_start_seconds,
-                other_end_seconds=max(last.other_end_seconds, span.other_end_seconds),
-            )
+        pairs = _asset_pairs(nominated, turn, frozenset(batch.assets))
+        num_worth = min(num_workers, len(pairs) // _WORTH_A_WORKER)
+        if num_worth <= 1:
+            yield from (span for pair in pairs for span in here.spans(pair))
         else:
-            kept.append(span)
-    return kept
+            yield from _shared_out(pairs, num_worth, arguments)
 
 
-def _goes_on(one: MatchSpan, other: MatchSpan) -> bool:
-    gap = other.query_start_seconds - one.query_end_seconds
-    expected = one.other_end_seconds + one.speed * gap
-    is_same_line = (
-        abs(expected - other.other_start_seconds) <= _SAME_LINE_SECONDS
-        and one.is_mirrored == other.is_mirrored
-    )
-    return is_same_line and gap <= _MAX_GAP_SECONDS and one.query_view == other.query_view
+def _asset_pairs(
+    nominated: Iterable[tuple[ViewPair, PairHits]], turn: Mapping[str, int], present: frozenset[str]
+) -> list[NominatedPair]:
+    """Gather the hits of all views of each two assets, the one whose turn comes first as the query; in order."""
+    hits: dict[tuple[str, str], dict[Views, PairHits]] = defaultdict(dict)
+    for pair, part in nominated:
+        near, far = (pair.query_sha256, pair.query_view), (pair.other_sha256, pair.other_view)
+        if turn.get(far[0], len(turn)) > turn[near[0]]:
+            hits[near[0], far[0]][near[1], far[1]] = part
+        elif far[0] in present:
+            # An approximate index may have found it from this side only.
+            hits[far[0], near[0]].setdefault((far[1], near[1]), part.swapped())
+    return [
+        NominatedPair(query, other, by_views, is_other_searched=other in turn)
+        for (query, other), by_views in sorted(hits.items(), key=lambda item: item[0])
+    ]
 
 
-def _share(one: MatchSpan, other: MatchSpan) -> float:
-    start = max(one.query_start_seconds, other.query_start_seconds)
-    end = min(one.query_end_seconds, other.query_end_seconds)
-    return (end - start) / max(1e-6, one.query_end_seconds - one.query_start_seconds)
+def _shared_out(
+    pairs: Sequence[NominatedPair],
+    num_workers: int,
+    arguments: tuple[VectorStore, EncoderIdentity, Detector, float],
+) -> Iterator[MatchSpan]:
+    """Judge pairs on several processes; those of one query together, which decodes its pictures once."""
+    by_query = groupby(pairs, key=lambda pair: pair.query_sha256)
+    duties = [_Duty(number, tuple(group)) for number, (_, group) in enumerate(by_query)]
+    early: dict[int, list[MatchSpan]] = {}
+    turn = 0
+    for number, spans in worked(
+        _judge, duties, num_workers=num_workers, prepare=_prepare, arguments=arguments
+    ):
+        early[number] = spans
+        while turn in early:
+            yield from early.pop(turn)
+            turn += 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Duty:
+    """What a worker does at a time."""
+
+    number: int
+    pairs: tuple[NominatedPair, ...]
+
+
+def _prepare(
+    store: VectorStore, identity: EncoderIdentity, detector: Detector, period_seconds: float
+) -> None:
+    """Become a worker."""
+    global _own_judge  # noqa: PLW0603 - a worker keeps the pictures it decoded from duty to duty.
+    use_one_thread()
+    _own_judge = PairJudge(store, identity, detector, period_seconds)
+
+
+def _judge(duty: _Duty) -> tuple[int, list[MatchSpan]]:
+    assert _own_judge is not None, "a worker calls `_prepare` first"
+    return duty.number, [span for pair in duty.pairs for span in _own_judge.spans(pair)]

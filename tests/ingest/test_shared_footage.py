@@ -11,7 +11,8 @@ import pytest
 from ingest.encoders.compute import choose_compute
 from ingest.encoders.encoder import EncoderIdentity, open_encoder
 from ingest.matching.detectors import detector_for
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
+from ingest.matching.span import MatchSpan
 from ingest.media.digests import file_digest
 from ingest.pictures.embedding import embed_file
 from ingest.pictures.vectors import VectorStore

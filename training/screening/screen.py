@@ -43,9 +43,9 @@ from training.screening.tempo import is_lapsed, tempos, write_slowed
 from training.screening.training_clips import TrainedSeconds, TrainingClip, clips_of_document
 
 if TYPE_CHECKING:
-    from ingest.matching.matches import MatchSpan
     from ingest.matching.nomination import Nominator
     from ingest.matching.scoring import Detector
+    from ingest.matching.span import MatchSpan
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

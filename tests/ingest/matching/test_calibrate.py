@@ -26,8 +26,8 @@ from ingest.matching.detectors import (
     read_calibration,
     write_calibration,
 )
-from ingest.matching.matches import MatchSpan
 from ingest.matching.scoring import Evidence
+from ingest.matching.span import MatchSpan
 from tests.media import moving_scene, write_video
 
 IDENTITY = EncoderIdentity(name="e", weights_sha256="0" * 64, preprocessing="p", dim=4)

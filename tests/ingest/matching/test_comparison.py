@@ -20,8 +20,8 @@ from ingest.matching import comparison
 from ingest.matching.comparison import compare_new_assets, num_waiting
 from ingest.matching.detectors import CAUTIOUS_DETECTOR
 from ingest.matching.match_rows import merged
-from ingest.matching.matches import MatchSpan
 from ingest.matching.scoring import Evidence
+from ingest.matching.span import MatchSpan
 from tests.library import ColourEncoder, take_footage, write_footage
 from tests.media import moving_scene, write_video
 

@@ -25,8 +25,10 @@ from ingest.encoders.compute import choose_compute
 from ingest.encoders.encoder import Encoder
 from ingest.encoders.lite0 import open_lite0
 from ingest.errors import EncoderError
+from ingest.matching import matches
 from ingest.matching.detectors import STARTING_DETECTOR
-from ingest.matching.matches import MatchSpan, find_matches
+from ingest.matching.matches import find_matches
+from ingest.matching.span import MatchSpan
 from ingest.media.digests import file_digest
 from ingest.pictures.embedding import embed_file
 from ingest.pictures.vectors import VectorStore
@@ -114,6 +116,48 @@ def test_a_disguised_copy_is_found_and_nothing_else(
     assert span.probability >= library.detector.min_probability
     assert (span.query_view, span.other_view) == (0, 0)
     assert span.evidence.num_votes >= 3
+
+
+def test_several_processes_find_the_same_in_the_same_order(
+    library: Library, references: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = [
+        library.disguise("reference1", "shared-1", [Mirror()]),
+        library.disguise("reference2", "shared-2", [Crop(0.75)]),
+        library.disguise("reference2", "shared-3", [Reencode(38)]),
+    ]
+    monkeypatch.setattr(matches, "_WORTH_A_WORKER", 1)
+    everything = [*references, *copies]
+
+    def spans(num_workers: int) -> list[MatchSpan]:
+        identity, detector = library.encoder.identity, library.detector
+        found = find_matches(
+            library.store, identity, everything, everything, detector, num_workers=num_workers
+        )
+        return list(found)
+
+    alone = spans(1)
+    assert len(alone) >= 4
+    assert spans(2) == alone
+
+
+def test_what_a_process_meets_is_said_here(
+    library: Library, references: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = [library.disguise("reference1", f"lost-{crf}", [Reencode(crf)]) for crf in (34, 36)]
+    library.store.stills_path(copies[0], library.encoder.identity).write_bytes(b"")
+    monkeypatch.setattr(matches, "_WORTH_A_WORKER", 1)
+    with pytest.raises(EncoderError, match="stills"):
+        list(
+            find_matches(
+                library.store,
+                library.encoder.identity,
+                [*references, *copies],
+                [*references, *copies],
+                library.detector,
+                num_workers=2,
+            )
+        )
 
 
 def test_different_scenes_do_not_match(library: Library, references: list[str]) -> None:
