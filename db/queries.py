@@ -66,6 +66,17 @@ def assets_at(session: Session, path: str) -> list[tuple[int, int]]:
     return [(row.id, row.size_bytes) for row in session.execute(query)]
 
 
+def paths_named(session: Session, name: str) -> list[str]:
+    """Return the recorded paths whose last part is `name`, newest first: looks at every path there is."""
+    query = (
+        select(models.AssetPath.path)
+        .where(models.AssetPath.path.endswith(f"/{name}", autoescape=True))
+        .group_by(models.AssetPath.path)
+        .order_by(func.max(models.AssetPath.id).desc())
+    )
+    return list(session.scalars(query))
+
+
 def clips_of_asset(session: Session, asset_id: int) -> tuple[ClipRecord, ...]:
     """Return an asset's clips in order of time."""
     return _clips_of(session, [asset_id]).get(asset_id, ())

@@ -73,16 +73,24 @@ def find_clips(session: Session, text: str, at_seconds: float | None) -> list[Cl
     last. `at_seconds` picks the clip of a file at that time. Raises `ConfigError` if nothing is named so, or an id's
     start is not unique.
     """
-    asset_id = _asset_at(session, path_text(Path(text)))
+    path = path_text(Path(text))
+    asset_id = _asset_at(session, path)
     if asset_id is None:
-        # Footage that was taken in by another way to the same place.
-        asset_id = _asset_at(session, path_text(Path(os.path.normpath(text))))
+        asset_id = _asset_at(session, _other_way(session, path) or path)
     clips = [] if asset_id is None else list(queries.clips_of_asset(session, asset_id))
     if at_seconds is not None:
         clips = [clip for clip in clips if clip.start_seconds <= at_seconds < clip.end_seconds]
     if clips:
         return clips
     return [_by_id(session, text)]
+
+
+def _other_way(session: Session, path: str) -> str | None:
+    """Return the recorded path that leads to the same place as `path`: through a link, or by way of `..`."""
+    place = os.path.realpath(path_of(path))
+    names = {text.rpartition("/")[2] for text in (path, path_text(Path(place)))}
+    known = (text for name in sorted(names) for text in queries.paths_named(session, name))
+    return next((text for text in known if os.path.realpath(path_of(text)) == place), None)
 
 
 def _asset_at(session: Session, path: str) -> int | None:

@@ -63,3 +63,25 @@ def test_a_path_stands_for_the_file_that_lies_there_now(project: Project, tmp_pa
 def test_an_unknown_name_is_refused(project: Project) -> None:
     with project.session() as session, pytest.raises(ConfigError, match="no clip is called"):
         find_clips(session, "nothing.mp4", None)
+
+
+def test_a_file_is_known_by_every_way_that_leads_to_it(project: Project, tmp_path: Path) -> None:
+    """What was taken in as `../footage/scene.mp4` was not found by its absolute path."""
+    footage = tmp_path / "footage"
+    write_footage(footage, "scene.mp4", "other 50%.mp4")
+    (tmp_path / "link").symlink_to(footage)
+    take_footage(
+        project, tmp_path / "project" / ".." / "footage" / "scene.mp4", tmp_path / "link" / "other 50%.mp4"
+    )
+    ways = {
+        "scene.mp4": [footage, tmp_path / "link", footage / ".." / "footage"],
+        "other 50%.mp4": [footage, tmp_path / "link", tmp_path / "project" / ".." / "link"],
+    }
+    found = {
+        name: {explain(project, way / name).evidence.asset.sha256 for way in folders}
+        for name, folders in ways.items()
+    }
+    assert {name: len(digests) for name, digests in found.items()} == {"scene.mp4": 1, "other 50%.mp4": 1}
+    assert found["scene.mp4"] != found["other 50%.mp4"]
+    with project.session() as session, pytest.raises(ConfigError, match="no clip is called"):
+        find_clips(session, str(tmp_path / "elsewhere" / "scene.mp4"), None)
