@@ -25,7 +25,7 @@ from db.review_queue import QueueFilter
 from db.reviews import clip_scope
 from db.vocabularies import Verdict
 from governance.review.desk import PAGE_ROWS, Desk
-from governance.review.door import Door, Shut, Visit
+from governance.review.door import Caller, Door, Shut, Visit
 from governance.review.errors import DecidedMeanwhile
 from governance.review.forms import Form, filter_fields, queue_address, read_filters, read_form
 from governance.review.guard import Guard
@@ -91,12 +91,12 @@ class _Site:
             if request.method == "POST":
                 form = await read_form(request, "")
                 session_id = await run_in_threadpool(
-                    self._door.enter, form.one("token"), form.one("password")
+                    self._door.enter, form.one("token"), _caller(request), form.one("password")
                 )
                 return self._let_in(session_id)
             token = request.query_params.get("token", "")
             if not self._door.needs_password:
-                return self._let_in(self._door.enter(token))
+                return self._let_in(self._door.enter(token, _caller(request)))
             if not self._door.knows(token):
                 raise Shut("this link was used already, or is not the one of this desk")
             return HTMLResponse(draw("password.html", token=token, problem=""))
@@ -111,7 +111,7 @@ class _Site:
 
     def _inside(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
-            visit = self._door.visit(request.cookies.get(self._cookie, ""))
+            visit = self._door.visit(request.cookies.get(self._cookie, ""), _caller(request))
             if visit is None:
                 problem = "There is no session, or it has ended."
                 return HTMLResponse(draw("shut.html", problem=problem), status_code=403)
@@ -328,6 +328,11 @@ def _status_of(problem: Error) -> int:
     if isinstance(problem, RefusedError):
         return 403
     return 400 if isinstance(problem, ConfigError) else 503
+
+
+def _caller(request: Request) -> Caller:
+    address = "" if request.client is None else request.client.host
+    return Caller(address, request.headers.get("user-agent", ""))
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:

@@ -18,7 +18,7 @@ from db.queries import asset_paths, find_asset
 from db.reviews import change_marks
 from db.vocabularies import Verdict
 from governance.review.app import _Site
-from governance.review.door import MAX_FAILURES, Door
+from governance.review.door import MAX_FAILURES, Caller, Door
 from governance.review.passwords import read_password, write_password
 from tests.governance.review.desk_maker import (
     Visitor,
@@ -160,6 +160,29 @@ def test_a_session_ends_after_twelve_idle_hours(project: Project) -> None:
         assert visitor.get("/queue").status == 200
         times.append(times[-1] + dt.timedelta(hours=12))
         assert visitor.get("/queue").status == 403
+
+
+def test_a_stolen_session_ends_for_the_thief_and_for_everybody(conflict: Project) -> None:
+    clip_id = clip_named(conflict, "sea.mp4").clip.clip_id
+    with served(make_desk(conflict, "Ann")) as visitor:
+        visitor.enter()
+        fields = {"verdict": "exclude", "reason": "no", "seen": "0", "form_token": visitor.form_token()}
+        thief = Visitor(visitor.link)
+        thief.cookie = visitor.cookie
+        reply = thief.ask("POST", f"/clips/{clip_id}/verdicts", urlencode(fields), user_agent="other")
+        assert reply.status == 403
+        assert num_reviews(conflict) == 0
+        assert visitor.get("/queue").status == 403
+
+
+def test_a_session_belongs_to_the_address_it_was_given_to() -> None:
+    door = Door(now=utc_now)
+    assert door.token is not None
+    here, elsewhere = Caller("192.0.2.1", "Firefox"), Caller("192.0.2.2", "Firefox")
+    session_id = door.enter(door.token, here)
+    assert door.visit(session_id, here) is not None
+    assert door.visit(session_id, elsewhere) is None
+    assert door.visit(session_id, here) is None
 
 
 def test_with_a_password_the_link_alone_does_not_open(project: Project, tmp_path: Path) -> None:
