@@ -76,6 +76,10 @@ class Segment:
         """Mean of the three best similarities: a short copy stands out by it among long stretches that are alike."""
         return float(np.sort(self.similarity_M)[-3:].mean())
 
+    def is_during(self, start_seconds: float, end_seconds: float) -> bool:
+        """Return whether some of it lies between two times of the query."""
+        return bool(self.query_seconds_M[0] < end_seconds and self.query_seconds_M[-1] > start_seconds)
+
     def is_above(self, min_similarity: float) -> bool:
         """Return whether more was asked of its hits than of any hit."""
         return self.level > min_similarity

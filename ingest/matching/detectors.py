@@ -18,6 +18,7 @@ from db.files import write_durably
 from ingest.encoders.encoder import EncoderIdentity
 from ingest.matching.alignment import ALIGNMENT_RULES
 from ingest.matching.geometry import GEOMETRY_RULES
+from ingest.matching.judging import JUDGING_RULES
 from ingest.matching.scoring import FEATURES, SCORING_RULES, Detector, Weights
 from ingest.matching.timeline import TIMELINE_RULES
 from ingest.matching.verification import VERIFICATION_RULES
@@ -26,7 +27,7 @@ from ingest.pictures.views import VIEW_RULES
 
 RULES = (
     f"{FRAME_RULES} {VIEW_RULES} {ALIGNMENT_RULES} {GEOMETRY_RULES} {VERIFICATION_RULES} {TIMELINE_RULES} "
-    f"{SCORING_RULES}"
+    f"{JUDGING_RULES} {SCORING_RULES}"
 )
 """Everything that a calibration rests on beside the encoder: from how frames are cut to how evidence is weighed."""
 

@@ -9,7 +9,7 @@ Shapes: H hits, M samples of a segment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -28,13 +28,21 @@ from ingest.pictures.vectors import FrameVectors, VectorStore
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+JUDGING_RULES = "still-parts-1"
+"""Names the rules of this module; part of a detector's digest."""
+
 Views = tuple[int, int]
 """Which part of either picture, the query's first; 0 is the whole."""
+
+_WHOLES: Views = (0, 0)
+_Candidate = tuple[Views, Segment]
 
 _CACHED_REELS = 24
 _CACHED_ROWS = 64
 _ON_LINE_SECONDS = 0.3
 _NO_LIKENESS = 128.0
+_MAX_STILL = 8
+"""Parts of one pair that may turn out to stand still before no further one is looked at."""
 _SAME_LINE_SECONDS = 0.3
 _MAX_GAP_SECONDS = 5.0
 
@@ -86,23 +94,33 @@ class PairJudge:
 
         Where nothing is a copy, the span that comes nearest to one is yielded if it is worth a word. What was found
         is set aside and the rest is looked at again, so that any number of copies is found; what is given up is
-        only a pair whose likeliest segments all fail.
+        only a pair whose likeliest segments all fail. A part that stands still is no failure: two walls that are alike
+        say nothing of the pictures around them. And whatever becomes of parts, the whole pictures have their turn.
         """
         found: list[MatchSpan] = []
         failed: list[MatchSpan] = []
         tried: set[_Name] = set()
+        still: list[_Candidate] = []
         waiting = self._waiting(hits)
         num_failures = 0
-        while waiting and num_failures < self._detector.max_failures:
+        while waiting:
+            if num_failures >= self._detector.max_failures or len(still) >= _MAX_STILL:
+                waiting = _last_resort(waiting, tried)
+                if not waiting:
+                    break
             views, segment = waiting.pop()
-            if _name(views, segment) in tried:
+            if _name(views, segment) in tried or _is_among(still, views, segment):
                 continue
             tried.add(_name(views, segment))
-            span = self._judge(query_sha256, other_sha256, views, segment)
+            verified = self._verified(query_sha256, other_sha256, views, segment)
+            if verified is not None and _is_still_part(views, verified):
+                still.append((views, segment))
+                continue
+            span = self._span(query_sha256, other_sha256, views, segment, verified)
             if span is not None and span.probability >= _WORTH_A_RIVAL and _worth(span) < _CERTAIN:
                 rivals = _rivals(waiting, span)
                 tried.update(_name(*rival) for rival in rivals)
-                judged = [self._judge(query_sha256, other_sha256, *rival) for rival in rivals]
+                judged = [self._judged(query_sha256, other_sha256, *rival) for rival in rivals]
                 span = max((found for found in (span, *judged) if found is not None), key=self._rank)
             if span is not None and self._is_copy(span):
                 found.append(span)
@@ -121,7 +139,7 @@ class PairJudge:
     def _rank(self, span: MatchSpan) -> tuple[bool, float]:
         return self._is_copy(span), _worth(span)
 
-    def _waiting(self, hits: dict[Views, PairHits]) -> list[tuple[Views, Segment]]:
+    def _waiting(self, hits: dict[Views, PairHits]) -> list[_Candidate]:
         """Return the segments worth judging, the most promising last: those that stand out, then by weight."""
         segments = [
             (views, segment)
@@ -139,13 +157,28 @@ class PairJudge:
         stands_out = segment.is_above(self._detector.min_similarity)
         return stands_out, round(segment.likeness / _LIKE_STEP), segment.weight
 
-    def _judge(
+    def _judged(
         self, query_sha256: str, other_sha256: str, views: Views, segment: Segment
     ) -> MatchSpan | None:
-        query, other = self._reel(query_sha256, views[0]), self._reel(other_sha256, views[1])
-        verified = verify(query, other, segment)
-        # A part of the picture in which nothing moves is a wall, a poster or a logo, and no footage.
-        if verified is None or (views != (0, 0) and not verified.is_moving):
+        verified = self._verified(query_sha256, other_sha256, views, segment)
+        if verified is not None and _is_still_part(views, verified):
+            return None
+        return self._span(query_sha256, other_sha256, views, segment, verified)
+
+    def _verified(
+        self, query_sha256: str, other_sha256: str, views: Views, segment: Segment
+    ) -> Verified | None:
+        return verify(self._reel(query_sha256, views[0]), self._reel(other_sha256, views[1]), segment)
+
+    def _span(
+        self,
+        query_sha256: str,
+        other_sha256: str,
+        views: Views,
+        segment: Segment,
+        verified: Verified | None,
+    ) -> MatchSpan | None:
+        if verified is None:
             return None
         rows = self._rows(query_sha256), self._rows(other_sha256)
         evidence = _evidence(rows, views, segment, verified, self._period_seconds)
@@ -153,7 +186,7 @@ class PairJudge:
         tier = self._detector.tier(evidence, probability)
         if tier is None:
             return None
-        line = verified.line
+        line, other = verified.line, self._reel(other_sha256, views[1])
         start, end = verified.query_start_seconds, verified.query_end_seconds
         last = float(other.seconds_S[-1]) + other.period_seconds
         return MatchSpan(
@@ -171,6 +204,23 @@ class PairJudge:
             query_view=views[0],
             other_view=views[1],
         )
+
+
+def _last_resort(waiting: Sequence[_Candidate], tried: Collection[_Name]) -> list[_Candidate]:
+    """Return the most promising segment of the whole pictures, unless one was tried."""
+    if any(views == _WHOLES for views, *_ in tried):
+        return []
+    return [candidate for candidate in waiting if candidate[0] == _WHOLES][-1:]
+
+
+def _is_still_part(views: Views, verified: Verified) -> bool:
+    """Say whether it is a part in which nothing moves: a wall, a poster or a logo, and no footage."""
+    return views != _WHOLES and not verified.is_moving
+
+
+def _is_among(still: Sequence[_Candidate], views: Views, segment: Segment) -> bool:
+    """Say whether these parts were seen to stand still at some of these seconds already."""
+    return any(known == views and segment.is_during(*seen.query_seconds_M[[0, -1]]) for known, seen in still)
 
 
 _Name = tuple[Views, float, float, float]
@@ -191,14 +241,10 @@ def _worth(span: MatchSpan) -> float:
     return span.evidence.texture + span.evidence.motion + span.evidence.correlation
 
 
-def _rivals(waiting: Sequence[tuple[Views, Segment]], span: MatchSpan) -> list[tuple[Views, Segment]]:
+def _rivals(waiting: Sequence[_Candidate], span: MatchSpan) -> list[_Candidate]:
     """Return the most promising other segments of the same seconds."""
     start, end = span.query_start_seconds, span.query_end_seconds
-    found = [
-        (views, segment)
-        for views, segment in reversed(waiting)
-        if segment.query_seconds_M[0] < end and segment.query_seconds_M[-1] > start
-    ]
+    found = [(views, segment) for views, segment in reversed(waiting) if segment.is_during(start, end)]
     return found[:_NUM_RIVALS]
 
 
