@@ -24,6 +24,7 @@ from ingest.matching.detectors import (
     write_calibration,
 )
 from ingest.matching.geometry import GEOMETRY_RULES
+from ingest.matching.judging import JUDGING_RULES
 from ingest.matching.scoring import FEATURES, SCORING_RULES, Detector, Weights
 from ingest.matching.timeline import TIMELINE_RULES
 from ingest.matching.verification import VERIFICATION_RULES
@@ -81,8 +82,8 @@ def test_what_a_calibration_starts_from_belongs_to_an_encoder() -> None:
 
 
 def test_the_rules_name_every_module_that_decides() -> None:
-    decide = {ALIGNMENT_RULES, GEOMETRY_RULES, VERIFICATION_RULES, TIMELINE_RULES, SCORING_RULES}
-    assert decide | {FRAME_RULES, VIEW_RULES} == set(RULES.split())
+    decide = {ALIGNMENT_RULES, GEOMETRY_RULES, VERIFICATION_RULES, TIMELINE_RULES, JUDGING_RULES}
+    assert decide | {SCORING_RULES, FRAME_RULES, VIEW_RULES} == set(RULES.split())
     assert STARTING_DETECTOR.rules == CAUTIOUS_DETECTOR.rules == RULES
 
 
