@@ -30,6 +30,9 @@ _QUERY_ROWS = 50_000
 _WORTH_A_WORKER = 12
 """Pairs: judging fewer takes less time than a process takes to begin."""
 
+_MOST_WORKERS = 8
+"""Each may hold the pictures of 24 films, some 25 MB of each."""
+
 _own_judge: PairJudge | None = None
 """Of this process, if it is a worker."""
 
@@ -66,7 +69,7 @@ def find_matches(
             batch, min_similarity=detector.min_similarity, period_seconds=period_seconds
         )
         pairs = _asset_pairs(nominated, turn, frozenset(batch.assets))
-        num_worth = min(num_workers, len(pairs) // _WORTH_A_WORKER)
+        num_worth = min(num_workers, _MOST_WORKERS, len(pairs) // _WORTH_A_WORKER)
         if num_worth <= 1:
             yield from (span for pair in pairs for span in here.spans(pair))
         else:
