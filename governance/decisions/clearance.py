@@ -18,7 +18,6 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from db import decisions, holdings, queries
-from db.bulk import writing_behind
 from db.clock import earliest
 from db.collector import collector_at_rest
 from db.decisions import Basis
@@ -28,6 +27,7 @@ from db.project import Project
 from db.records import AssetEvidence, ClipRecord
 from db.statistics import refresh_statistics
 from db.vocabularies import Outcome
+from db.write_behind import writing_behind
 from governance.decisions.last_pass import is_as_it_was, pass_state
 from governance.decisions.review_basis import evidence_digest
 from governance.decisions.reviewed import Verdicts
